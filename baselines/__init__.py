@@ -1,0 +1,1 @@
+"""Stored measurements: null distributions behind the tolerances, and benchmark results."""

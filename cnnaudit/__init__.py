@@ -1,0 +1,53 @@
+"""cnnaudit: did my image classifier learn the right thing?
+
+Importing this package imports neither torch nor pytest; names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnaudit.checks import AuditCrashError, audit
+    from cnnaudit.config import load_target
+    from cnnaudit.findings import Finding, Location
+    from cnnaudit.report import Report, load_report
+    from cnnaudit.target import AuditTarget
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AuditCrashError": "cnnaudit.checks",
+    "audit": "cnnaudit.checks",
+    "load_target": "cnnaudit.config",
+    "Finding": "cnnaudit.findings",
+    "Location": "cnnaudit.findings",
+    "Report": "cnnaudit.report",
+    "load_report": "cnnaudit.report",
+    "AuditTarget": "cnnaudit.target",
+}
+_PACKAGES = ("data", "interventions", "models", "planted", "statistics", "training")
+
+__all__ = [
+    "AuditCrashError",
+    "AuditTarget",
+    "Finding",
+    "Location",
+    "Report",
+    "audit",
+    "load_report",
+    "load_target",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"cnnaudit.{name}")
+    raise AttributeError(f"module 'cnnaudit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, *_PACKAGES])

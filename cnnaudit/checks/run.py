@@ -1,0 +1,97 @@
+"""Run checks on a target, with and without pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks.registry import Check, catalogue, select
+from cnnaudit.expectations import expect
+from cnnaudit.findings import Finding
+from cnnaudit.profiles import Profile
+from cnnaudit.statistics import gate_confidence
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+
+
+class AuditCrashError(Exception):
+    """Some checks crashed: `errors` by check id, `findings` of all the others."""
+
+    def __init__(self, errors: Mapping[str, Exception], findings: Sequence[Finding]) -> None:
+        self.errors, self.findings = dict(errors), list(findings)
+        first = next(iter(self.errors.values()))
+        super().__init__(f"{len(self.errors)} check(s) crashed: {', '.join(self.errors)}; first: {first!r}")
+
+
+def is_gate(check: Check, target: AuditTarget) -> bool:
+    """Whether the check's failure fails this target's run, its file included."""
+    return bool(target.overrides.get(check.id, {}).get("gate", check.is_gate(target)))
+
+
+def selected(target: AuditTarget) -> list[Check]:
+    """The target's catalogue: all checks but those that its file ignores."""
+    checks = catalogue()
+    ignored = set(select(target.ignore, checks))
+    return [check for id, check in checks.items() if id not in ignored]
+
+
+def gates(target: AuditTarget) -> int:
+    """m of the one-step correction: the target's gates that rest on a sample and can be asked of it."""
+    return sum(is_gate(c, target) and not c.exact and not c.missing(target) for c in selected(target))
+
+
+def run_check(check: Check, target: AuditTarget, *, seed: int = 0, profile: str | Profile = "quick") -> list[Finding]:
+    """The findings of one check in a run: settings of the target's file, corrected confidence.
+
+    A gate is judged at 1 - .05 / m, so that all m gates of the run share .05; a trait at .95.
+    """
+    gate = is_gate(check, target)
+    tolerance = target.overrides.get(check.id, {}).get("tolerance")
+    found = check(
+        target,
+        tolerance=tolerance,
+        seed=seed,
+        confidence=gate_confidence(gates(target) if gate else 1),
+        profile=profile,
+        gate=gate,
+    )
+    return [found] if isinstance(found, Finding) else found
+
+
+def audit(
+    target: AuditTarget,
+    select: Sequence[str] = ("*",),
+    ignore: Sequence[str] = (),
+    seed: int = 0,
+    profile: str | Profile = "quick",
+) -> list[Finding]:
+    """All findings of the selected checks on a target, without pytest.
+
+    Args:
+        select, ignore: shell-style patterns of check ids, such as `padding.*`.
+        seed: the run's seed.
+        profile: `quick`, `standard` or `deep`.
+
+    Raises:
+        ConfigError: a pattern matches no check.
+        AuditCrashError: a check crashed; carries the findings of all the others.
+    """
+    import datetime
+
+    from cnnaudit.checks.registry import select as matching
+
+    chosen = set(matching(select, catalogue())) - set(matching(ignore, catalogue()))
+    findings: list[Finding] = []
+    errors: dict[str, Exception] = {}
+    for check in selected(target):
+        if check.id not in chosen:
+            continue
+        try:
+            findings += run_check(check, target, seed=seed, profile=profile)
+        except Exception as error:
+            errors[check.id] = error
+    findings = expect(findings, target.expected, datetime.date.today())
+    if errors:
+        raise AuditCrashError(errors, findings)
+    return findings

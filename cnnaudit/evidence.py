@@ -1,0 +1,108 @@
+"""What a finding shows beside its number: tables and figure data, as plain JSON values.
+
+A check attaches data; `cnnaudit.report` draws it. Every constructor returns a mapping with `kind` and `title`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Evidence = Mapping[str, Any]
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Evidence:
+    """A small table; every row has one value per column (string, number, boolean or None)."""
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"table {title!r}: expected {len(columns)} values a row, got {len(row)}: {row}")
+    return {"kind": "table", "title": title, "columns": list(columns), "rows": [[_plain(v) for v in r] for r in rows]}
+
+
+def images(title: str, pictures: np.ndarray, captions: Sequence[str]) -> Evidence:
+    """A row of images: `pictures` float (n, C, H, W) in [0, 1] with C 1 or 3, one caption each; at most 24 are kept."""
+    pictures = np.asarray(pictures)
+    if pictures.ndim != 4 or pictures.shape[1] not in (1, 3) or len(pictures) != len(captions):
+        raise ValueError(
+            f"images {title!r}: expected (n, 1 or 3, H, W) and n captions, got {pictures.shape} and {len(captions)}"
+        )
+    items = [{"png": _png(image), "caption": str(text)} for image, text in zip(pictures[:24], captions[:24])]
+    return {"kind": "images", "title": title, "images": items}
+
+
+def heat_map(title: str, values: np.ndarray, *, label: str, rows: str = "row", columns: str = "column") -> Evidence:
+    """A matrix drawn as colours: `values` (H, W), `label` names the colour bar with its unit."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 2:
+        raise ValueError(f"heat map {title!r}: expected a matrix, got shape {values.shape}")
+    rounded = [[_plain(float(f"{v:.5g}")) for v in row] for row in values]
+    return {"kind": "heat_map", "title": title, "values": rounded, "label": label, "rows": rows, "columns": columns}
+
+
+def null_distribution(
+    title: str, null: Sequence[float] | np.ndarray, observed: float, *, label: str, tolerance: float | None = None
+) -> Evidence:
+    """A histogram of the statistic without the defect, with the observed value and the tolerance marked."""
+    values = [float(f"{v:.5g}") for v in np.asarray(null, dtype=float)]
+    return {
+        "kind": "null_distribution",
+        "title": title,
+        "null": values,
+        "observed": float(observed),
+        "tolerance": tolerance,
+        "label": label,
+    }
+
+
+def curve(
+    title: str,
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Evidence:
+    """Lines over a common x axis; each line has one y value per x."""
+    for name, y in lines.items():
+        if len(y) != len(x):
+            raise ValueError(f"curve {title!r}: line {name!r} has {len(y)} values for {len(x)} x")
+    return {
+        "kind": "curve",
+        "title": title,
+        "x": [_plain(v) for v in x],
+        "lines": {name: [_plain(v) for v in y] for name, y in lines.items()},
+        "x_label": x_label,
+        "y_label": y_label,
+    }
+
+
+def bars(title: str, values: Mapping[str, float], *, label: str, tolerance: float | None = None) -> Evidence:
+    """One bar per name; `label` names the value axis with its unit."""
+    return {
+        "kind": "bars",
+        "title": title,
+        "values": {name: _plain(v) for name, v in values.items()},
+        "label": label,
+        "tolerance": tolerance,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python ones."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _png(image: np.ndarray) -> str:
+    """A (C, H, W) image in [0, 1] as base64 PNG, its longer side at most 224 pixels."""
+    from PIL import Image
+
+    array = (np.clip(np.moveaxis(image, 0, -1), 0, 1) * 255).round().astype(np.uint8)
+    picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    picture.thumbnail((224, 224))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,36 @@
+"""How many images and resamples a number rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnnaudit.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A fixed effort: at most `images` per sample (None: all of them) and `resamples` per resampling test."""
+
+    name: str
+    images: int | None
+    resamples: int
+
+
+PROFILES = {
+    "quick": Profile("quick", 500, 1_000),
+    "standard": Profile("standard", 2_000, 2_000),
+    "deep": Profile("deep", None, 10_000),
+}
+
+
+def profile_named(name: str | Profile) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ConfigError: the name is none of `quick`, `standard`, `deep`.
+    """
+    if isinstance(name, Profile):
+        return name
+    if name not in PROFILES:
+        raise ConfigError(f"profile must be one of {', '.join(PROFILES)}, got {name!r}")
+    return PROFILES[name]

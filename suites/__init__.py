@@ -1,0 +1,1 @@
+"""The audit itself: thin tests, one per check, run on every target."""
