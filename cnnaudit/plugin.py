@@ -1,0 +1,3 @@
+"""The pytest plugin: options, fixtures, outcomes and reports of an audit."""
+
+from __future__ import annotations
