@@ -1,0 +1,22 @@
+"""Reports for people (terminal, Markdown, HTML) and machines (JSON, SARIF), and the comparison of two."""
+
+from cnnaudit.report.compare import Comparison, compare
+from cnnaudit.report.markdown import markdown, write_step_summary
+from cnnaudit.report.model import Report, describe, environment, load_report
+from cnnaudit.report.terminal import terminal_summary
+from cnnaudit.report.write import folder_name, write_index, write_report
+
+__all__ = [
+    "Comparison",
+    "Report",
+    "compare",
+    "describe",
+    "environment",
+    "folder_name",
+    "load_report",
+    "markdown",
+    "terminal_summary",
+    "write_index",
+    "write_report",
+    "write_step_summary",
+]
