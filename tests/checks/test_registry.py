@@ -1,0 +1,158 @@
+"""What a check makes of a measurement, and what a run makes of a check."""
+
+import pytest
+import torch
+
+from cnnaudit.checks import registry, run
+from cnnaudit.checks.registry import Check, check, select
+from cnnaudit.errors import ConfigError, UnsupportedError
+from cnnaudit.target import AuditTarget
+
+
+def target(**settings):
+    images, labels = torch.zeros(8, 1, 2, 2), torch.arange(8) % 2
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    return AuditTarget.from_arrays("demo", model, {"validation": (images, labels)}, ("a", "b"), **settings)
+
+
+def made(body, id="demo.check", direction="at_most", tolerance=0.1, gate=True, needs=(), exact=False) -> Check:
+    return check(
+        id,
+        question="?",
+        statistic="share",
+        unit="share",
+        direction=direction,
+        tolerance=tolerance,
+        gate=gate,
+        remedy="mend it",
+        reference="",
+        needs=needs,
+        exact=exact,
+    )(body)
+
+
+def judged(statistic, interval, **settings):
+    return made(lambda t, trial: trial.judge(statistic, interval, n=100, summary="s"), **settings)(target())
+
+
+@pytest.mark.parametrize(
+    ("direction", "interval", "verdict"),
+    [
+        ("at_most", (0.0, 0.1), "pass"),
+        ("at_most", (0.05, 0.15), "inconclusive"),
+        ("at_most", (0.1, 0.3), "inconclusive"),
+        ("at_most", (0.11, 0.3), "fail"),
+        ("at_least", (0.1, 0.3), "pass"),
+        ("at_least", (0.05, 0.15), "inconclusive"),
+        ("at_least", (0.0, 0.1), "inconclusive"),
+        ("at_least", (0.0, 0.09), "fail"),
+    ],
+)
+def test_the_interval_decides(direction, interval, verdict):
+    assert judged(sum(interval) / 2, interval, direction=direction).verdict == verdict
+
+
+def test_an_inconclusive_finding_says_how_many_images_would_decide():
+    finding = judged(0.05, (0.0, 0.15))
+    assert finding.needed_n == 400  # half the width needs four times the images
+    assert finding.detectable_effect == pytest.approx(0.2)
+    assert judged(0.1, (0.0, 0.2)).needed_n is None
+
+
+def test_an_exact_check_has_no_confidence():
+    assert judged(0.0, (0.0, 0.0), exact=True).confidence is None
+
+
+def test_a_share_is_judged_exactly():
+    found = made(lambda t, trial: trial.judge_share(0, 8, summary="s"), tolerance=0.02)(target())
+    assert found.verdict == "inconclusive"
+    assert found.needed_n == 183  # ln(.025) / ln(.98), at 95 %
+
+
+def test_tolerances_per_profile_and_overrides():
+    asked = made(
+        lambda t, trial: trial.judge(0, (0, 0), n=1, summary=""), tolerance={"quick": 1, "standard": 2, "deep": 3}
+    )
+    assert asked(target(), profile="standard").tolerance == 2
+    assert asked(target(), profile="standard", tolerance=9).tolerance == 9
+    with pytest.raises(ValueError, match="tolerance per profile"):
+        made(None, tolerance={"quick": 1})
+
+
+def test_what_cannot_be_asked_is_not_applicable_with_the_reason():
+    def refuse(target, trial):
+        raise UnsupportedError("no convolutions")
+
+    assert made(refuse)(target()).summary == "no convolutions"
+    assert "data.train" in made(refuse, needs=("train",))(target()).summary
+    assert "data.metadata" in made(refuse, needs=("metadata",))(target()).summary
+    assert (
+        made(refuse, needs=("inside",))(target(inside=False, inside_reason="ONNX hides it")).summary == "ONNX hides it"
+    )
+
+
+@pytest.fixture
+def three(monkeypatch):
+    def body(target, trial):
+        return trial.judge(trial.generator().random(), (0, 1), n=8, summary=f"{trial.confidence:.6f}")
+
+    checks = {c.id: c for c in (made(body, "x.a"), made(body, "x.b"), made(body, "x.trait", gate=False))}
+    checks["x.exact"] = made(body, "x.exact", exact=True)
+    checks["x.moot"] = made(body, "x.moot", needs=("train",))
+    monkeypatch.setattr(run, "catalogue", lambda: checks)
+    return checks
+
+
+def test_the_gates_that_rest_on_a_sample_and_apply_share_alpha(three):
+    assert run.gates(target()) == 2
+    assert run.gates(target(ignore=("x.a",))) == 1
+    assert run.gates(target(overrides={"x.trait": {"gate": True}})) == 3
+
+
+def test_a_gate_is_corrected_and_a_trait_is_not(three):
+    assert run.run_check(three["x.a"], target())[0].confidence == pytest.approx(0.975)
+    assert run.run_check(three["x.trait"], target())[0].confidence == pytest.approx(0.95)
+
+
+def test_selection_changes_no_number(three):
+    everything = run.audit(target())
+    alone = run.audit(target(), select=("x.b",))
+    assert [f.statistic for f in everything if f.check == "x.b"] == [f.statistic for f in alone]
+    assert [f.confidence for f in everything if f.check == "x.b"] == [f.confidence for f in alone]
+
+
+def test_a_run_respects_the_file(three):
+    audited = target(ignore=("x.a",), overrides={"x.b": {"tolerance": 5.0, "gate": False}})
+    found = {f.check: f for f in run.audit(audited)}
+    assert "x.a" not in found
+    assert (found["x.b"].tolerance, found["x.b"].gate) == (5.0, False)
+
+
+def test_one_crash_leaves_the_other_findings(three):
+    def crash(target, trial):
+        raise RuntimeError("boom")
+
+    three["x.crash"] = made(crash, "x.crash")
+    with pytest.raises(run.AuditCrashError, match=r"x\.crash.*boom") as caught:
+        run.audit(target())
+    assert len(caught.value.findings) == 5
+
+
+def test_a_pattern_that_matches_nothing_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"did you mean 'padding\.blind_spot'"):
+        select(["padding.blindspot"], ["padding.blind_spot", "dataset.leakage"])
+    assert select(["p*"], ["padding.blind_spot", "dataset.leakage"]) == ["padding.blind_spot"]
+
+
+def test_two_checks_of_one_name_are_refused(monkeypatch):
+    class Module:
+        first = made(lambda target, trial: None, "x.same")
+        second = made(lambda target, trial: None, "x.same")
+
+    monkeypatch.setattr(registry.importlib, "import_module", lambda name: Module)
+    registry.catalogue.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"x\.same"):
+            registry.catalogue()
+    finally:
+        registry.catalogue.cache_clear()
