@@ -1,0 +1,39 @@
+# On a fresh machine with Python 3.11 or newer, make and a compiler: `make audit` or `make test`, nothing before them.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: audit test bench lint fixtures baselines clean
+
+audit: $(READY)  ## audit the reference targets and write reports/
+	$(RUN) -m pytest suites/ -n 2 --audit-report reports
+
+test: $(READY)  ## test cnnaudit itself
+	$(RUN) -m pytest tests/ -n 2
+
+bench: $(READY)  ## time the methods relative to a reference workload and compare with baselines/
+	$(RUN) -m pytest suites/benchmarks/ -p no:xdist -p no:randomly
+
+lint: $(READY)  ## style and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+fixtures: $(READY)  ## train the reference models again
+	$(RUN) -m cnnaudit.training.fixtures
+
+baselines: $(READY)  ## measure the null distributions behind the tolerances again
+	$(RUN) -m cnnaudit calibrate
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# The stamp is written last, so an interrupted installation is done again.
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "cnnaudit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV): a few minutes and about 6 GB, once."
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@touch $(READY)
