@@ -1,0 +1,191 @@
+"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, calibrate}`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnnaudit.errors import AuditError, ConfigError
+
+PROG = "python -m cnnaudit"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0 fine, 1 an audit or comparison failed, 2 or 4 wrong use.
+
+    Example:
+        >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
+        dataset.constant_class...
+    """
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command != "audit":
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    try:
+        status: int = options.run(options)
+    except ConfigError as error:
+        print(f"{PROG} {options.command}: {error}", file=sys.stderr)
+        return 4
+    except AuditError as error:
+        print(f"{PROG} {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROG} {options.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROG, description="Did my image classifier learn the right thing?")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    init = commands.add_parser("init", help="write a commented audit.toml (and a CI workflow) for a model and a folder")
+    init.add_argument(
+        "--model", required=True, metavar="SOURCE", help="module:callable, torchvision:NAME, timm:NAME or a file"
+    )
+    init.add_argument("--weights", metavar="FILE", help=".safetensors, or .pt read with weights_only")
+    init.add_argument("--train", metavar="DATA", help="a folder per class, or module:callable")
+    init.add_argument("--validation", metavar="DATA", help="a folder per class, or module:callable")
+    init.add_argument("--output", type=Path, default=Path("audit.toml"), metavar="FILE")
+    init.add_argument("--ci", choices=["github"], help="also write a workflow of that service")
+    init.set_defaults(run=_init)
+
+    checks = commands.add_parser("checks", help="list the catalogue, or explain some checks")
+    checks.add_argument("patterns", nargs="*", metavar="ID", help="ids or patterns such as 'padding.*'")
+    checks.add_argument("--ids", action="store_true", help="print ids only")
+    checks.set_defaults(run=_checks)
+
+    audit = commands.add_parser("audit", help="audit targets; what is not known here goes to pytest (-k, -n 2, -x …)")
+    audit.add_argument(
+        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the reference targets"
+    )
+    audit.add_argument(
+        "--report", default="reports", metavar="DIR", help="where reports are written (default: reports)"
+    )
+    audit.add_argument("--profile", default="quick", choices=["quick", "standard", "deep"])
+    audit.add_argument("--seed", type=int, default=0)
+    audit.add_argument("--strict", action="store_true", help="inconclusive findings fail the run")
+    audit.set_defaults(run=_audit)
+
+    accept = commands.add_parser("accept", help="write the failures of the last report into the audit file as expected")
+    accept.add_argument("config", type=Path, metavar="AUDIT.TOML")
+    accept.add_argument(
+        "--report", type=Path, default=Path("reports"), metavar="DIR", help="where the last run wrote its reports"
+    )
+    accept.add_argument("--reason", help="the reason of all new entries; without it each entry asks for its own")
+    accept.set_defaults(run=_accept)
+
+    report = commands.add_parser("report", help="print a report.json and write its Markdown, HTML and SARIF again")
+    report.add_argument("path", type=Path, metavar="REPORT", help="report.json or its folder")
+    report.add_argument("--output", type=Path, metavar="DIR", help="default: the report's own folder")
+    report.set_defaults(run=_report)
+
+    compare = commands.add_parser("compare", help="what changed from an older report to a newer; status 1 if worse")
+    compare.add_argument("older", type=Path, metavar="A.json")
+    compare.add_argument("newer", type=Path, metavar="B.json")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.set_defaults(run=_compare)
+
+    calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
+    calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
+    calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
+    calibrate.add_argument("--seeds", type=int, help="seeds per population (default: each population's own)")
+    calibrate.add_argument("--workers", type=int, default=2)
+    calibrate.set_defaults(run=_calibrate)
+    return parser
+
+
+def _init(options: argparse.Namespace) -> int:
+    from cnnaudit.scaffold import scaffold
+
+    for path in scaffold(
+        options.model,
+        options.output,
+        weights=options.weights,
+        train=options.train,
+        validation=options.validation,
+        ci=options.ci,
+    ):
+        print(f"wrote {path}")
+    print(f"Read it through, then: {PROG} audit {options.output}")
+    return 0
+
+
+def _checks(options: argparse.Namespace) -> int:
+    from cnnaudit.checks import catalogue, select
+    from cnnaudit.report.catalogue import catalogue_text, check_text
+
+    chosen = select(options.patterns or ["*"], catalogue())
+    if options.ids:
+        print("\n".join(chosen))
+    elif options.patterns:
+        print("\n\n".join(check_text(catalogue()[id]) for id in chosen))
+    else:
+        print(catalogue_text([catalogue()[id] for id in chosen]))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    import pytest
+
+    arguments = ["--pyargs", "cnnaudit.suites", "--audit-report", options.report]
+    arguments += ["--audit-profile", options.profile, "--audit-seed", str(options.seed)]
+    for config in options.configs:
+        arguments += ["--audit-config", str(config)]
+    if options.strict:
+        arguments.append("--audit-strict")
+    return int(pytest.main([*arguments, *options.rest]))
+
+
+def _accept(options: argparse.Namespace) -> int:
+    from cnnaudit.accept import accept
+
+    added = accept(options.config, options.report, options.reason)
+    if not added:
+        print(f"{options.config}: nothing to accept, the last report has no unexpected failure")
+    for check in added:
+        print(f"{options.config}: expects {check}")
+    if added and not options.reason:
+        print("Now give every new entry its reason; the audit refuses entries that still ask for one.")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cnnaudit.report import load_report, terminal_summary, write_report
+
+    report = load_report(options.path)
+    folder = options.output or (options.path if options.path.is_dir() else options.path.parent)
+    print(terminal_summary([report], color=sys.stdout.isatty()))
+    for path in write_report(report, folder).values():
+        print(f"wrote {path}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    import json
+
+    from cnnaudit.report import compare, load_report
+
+    comparison = compare(load_report(options.older), load_report(options.newer))
+    if options.json:
+        print(json.dumps(comparison.to_json(), indent=2))
+    else:
+        print(comparison.text(color=sys.stdout.isatty()))
+    return comparison.exit_status
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from cnnaudit.calibration import calibrate, write
+    from cnnaudit.checks import catalogue, select
+
+    for id in select(options.patterns, catalogue()):
+        result = calibrate(id, seeds=options.seeds, workers=options.workers)
+        path = write(result, options.output)
+        rates = {name: result[name] for name in ("false_alarms", "power") if result[name]}
+        print(f"{path}: " + ", ".join(f"{name} {rate['count']}/{rate['n']}" for name, rate in rates.items()))
+    return 0
