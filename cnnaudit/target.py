@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cnnaudit.errors import DataError, ModelError
+from cnnaudit.errors import AuditError, DataError, ModelError
 from cnnaudit.expectations import Expectation
 from cnnaudit.statistics import generator
 
@@ -40,7 +40,16 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the classifier promises; None and False: nothing claimed."""
+    """What the classifier promises; None and False: nothing claimed.
+
+    Attributes:
+        accuracy: share of right predictions, in (0, 1].
+        rotation_degrees: predictions hold while an image is turned by up to that angle, either way.
+        translation_pixels: they hold while it is shifted by up to that many pixels, in each axis and either way.
+        scale: a factor above 1; they hold while it is shown up to that many times larger or smaller.
+        noise: they hold under Gaussian noise of up to that standard deviation, for pixels in [0, 1].
+        polarity: they hold when black and white are exchanged.
+    """
 
     accuracy: float | None = None
     rotation_degrees: float | None = None
@@ -191,7 +200,7 @@ class AuditTarget:
         `description` names a progress bar for long work.
 
         Raises:
-            ModelError: the answer holds NaN or infinity, or has another shape than (N, K).
+            ModelError: the model raises, its answer holds NaN or infinity, or has another shape than (N, K).
         """
         import torch
 
@@ -205,9 +214,14 @@ class AuditTarget:
                 batch = images[start : start + size]
                 try:
                     answer = self.model(batch.to(self.device))
-                except (RuntimeError, MemoryError) as error:
+                except AuditError:
+                    raise
+                except Exception as error:
                     if size == 1 or not _out_of_memory(error):
-                        raise
+                        raise ModelError(
+                            f"{self.name}: the model raised {type(error).__name__} on a batch of shape "
+                            f"{tuple(batch.shape)}: {error}"
+                        ) from error
                     size //= 2
                     continue
                 answers.append(self._checked(answer, len(batch)))
@@ -224,10 +238,10 @@ class AuditTarget:
         if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != expected:
             got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
             raise ModelError(f"{self.name}: expected logits of shape {expected}, the model returned {got}")
-        answer = answer.detach().to("cpu", torch.float32)
-        if not torch.isfinite(answer).all():
+        logits: torch.Tensor = answer.detach().to("cpu", torch.float32)
+        if not torch.isfinite(logits).all():
             raise ModelError(f"{self.name}: the model returned NaN or infinite logits for {n} images in [0, 1]")
-        return answer
+        return logits
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -65,12 +65,12 @@ def test_batches_halve_when_memory_runs_out():
     assert sizes[:3] == [10, 8, 4] or sizes[:3] == [10, 5, 2] or 2 in sizes
 
 
-def test_another_error_of_the_model_is_not_taken_for_lack_of_memory():
+def test_another_error_of_the_model_is_not_taken_for_lack_of_memory_and_names_the_batch():
     class Broken(torch.nn.Module):
         def forward(self, images):
             raise RuntimeError("shape mismatch")
 
-    with pytest.raises(RuntimeError, match="shape mismatch"):
+    with pytest.raises(ModelError, match=r"RuntimeError on a batch of shape .*shape mismatch"):
         make(Broken()).logits(torch.rand(10, 1, 4, 4))
 
 
