@@ -113,8 +113,8 @@ def shapes(
         part = slice(start, start + _CHUNK)
         black = _draw(labels[part], radii[part], angles[part], canvas, square)
         white = black ^ ~polarity[part, None, None] ^ _swapped(len(black), canvas, count, swaps, swapping)
-        images[part, 0] = averaging @ white.astype(np.float32) @ averaging.T
-    return Shapes(np.clip(images, 0, 1, out=images), labels, polarity, radii, angles)
+        images[part, 0] = averaging @ white.astype(float) @ averaging.T
+    return Shapes(images, labels, polarity, radii, angles)
 
 
 def reference(
@@ -209,4 +209,4 @@ def _area_average(canvas: int, size: int) -> np.ndarray:
     start = np.arange(canvas)
     overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
     weights: np.ndarray = np.clip(overlap, 0, None) * size / canvas
-    return weights.astype(np.float32)
+    return weights

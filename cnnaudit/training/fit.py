@@ -72,14 +72,14 @@ def fit(
     model.train()
     for _ in range(epochs):
         loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-        for indices in torch.randperm(len(images), generator=rng).to(device).split(batch_size):
+        for indices in torch.randperm(len(images), generator=rng).to(device).split(batch_size):  # type: ignore[no-untyped-call]
             if schedule == "cosine":
                 optimizer.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             batch, target = images[indices], labels[indices]
             logits = model(transform(batch, rng) if transform else batch)
             loss = functional.cross_entropy(logits, target)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             loss_sum += loss.detach() * len(batch)
             correct += (logits.detach().argmax(1) == target).sum()
