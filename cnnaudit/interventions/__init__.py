@@ -1,0 +1,43 @@
+"""One way into any model: calls observed, activations recorded, padding replaced, the pass stopped early.
+
+Names: `layer1.0.conv1` is a module as in `named_modules()`; `layer1.0/relu:2` is the second `relu` call made in the
+scope of `layer1.0` itself; `layer1.0.relu:2` is the second call of a module that is used more than once. Calls of the
+model's own forward belong to the scope with the empty name: `/add:1`.
+
+Importing this package imports no torch; names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnaudit.interventions.geometry import Geometry
+    from cnnaudit.interventions.padding import padding_rule
+    from cnnaudit.interventions.recording import record, run_until, stop_at
+    from cnnaudit.interventions.scopes import LayerError
+    from cnnaudit.interventions.tracing import Call, calls
+
+_HOMES = {
+    "Call": "tracing",
+    "calls": "tracing",
+    "Geometry": "geometry",
+    "padding_rule": "padding",
+    "record": "recording",
+    "run_until": "recording",
+    "stop_at": "recording",
+    "LayerError": "scopes",
+}
+
+__all__ = ["Call", "Geometry", "LayerError", "calls", "padding_rule", "record", "run_until", "stop_at"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
