@@ -13,7 +13,9 @@ test: $(READY)  ## test cnnaudit itself
 	$(RUN) -m pytest tests/ -n 2
 
 bench: $(READY)  ## time the methods relative to a reference workload and compare with baselines/
-	$(RUN) -m pytest suites/benchmarks/ -p no:xdist -p no:randomly
+	@mkdir -p .benchmarks
+	$(RUN) -m pytest suites/benchmarks/ -p no:xdist -p no:randomly --benchmark-json=.benchmarks/run.json
+	$(RUN) -m cnnaudit.benchmarking gate .benchmarks/run.json
 
 lint: $(READY)  ## style and types
 	$(RUN) -m ruff check .

@@ -1,0 +1,43 @@
+"""The fixture that times a workload beside its reference and stores their ratio."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def relative_cost(benchmark):
+    """`relative_cost(name, workload, reference, device)`: pairs timed back to back, on one CPU thread."""
+    import torch
+
+    from cnnaudit.benchmarking.machine import identity
+    from cnnaudit.benchmarking.measure import summarize, synchronizer, timed
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def run(name, workload, reference, device="cpu", rounds=25):
+        synchronize = synchronizer(device)
+        repeats = 10 if device.startswith("cuda") else 1
+        reference_seconds = []
+
+        def once():
+            for _ in range(repeats):
+                workload.run()
+            synchronize()
+
+        def before_each_round():
+            reference_seconds.append(timed(reference, synchronize, repeats))
+
+        benchmark.pedantic(once, setup=before_each_round, rounds=rounds, warmup_rounds=3)
+        own = np.array(benchmark.stats.stats.data) / repeats
+        cost = summarize(own, np.array(reference_seconds[-rounds:]), workload, reference)
+        benchmark.extra_info["cnnaudit"] = {
+            "name": name,
+            "reference": reference.name,
+            "cost": cost.to_json(),
+            "machine": identity(device),
+        }
+        return cost
+
+    yield run
+    torch.set_num_threads(threads)
