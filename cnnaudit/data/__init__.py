@@ -7,6 +7,7 @@ modules, makes `cnnaudit.data.shapes` the function in every order of imports. No
 from __future__ import annotations
 
 from cnnaudit.data.digits import Digits, digits
+from cnnaudit.data.folders import FolderSplit, folder
 from cnnaudit.data.shapes import Shapes, reference, shapes
 
-__all__ = ["Digits", "Shapes", "digits", "reference", "shapes"]
+__all__ = ["Digits", "FolderSplit", "Shapes", "digits", "folder", "reference", "shapes"]
