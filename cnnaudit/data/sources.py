@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.data.arrays import ArraySplit
 from cnnaudit.data.datasets import DatasetSplit
-from cnnaudit.data.folders import FolderSplit, class_folders
+from cnnaudit.data.folders import FolderSplit
 from cnnaudit.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,15 +61,3 @@ def as_split(
             f"{(spec.channels, *spec.size)}. Change input.channels and input.size, or the images"
         )
     return split
-
-
-def class_names(value: Any) -> tuple[str, ...] | None:
-    """The class names that a source tells by itself (its folders, or its `.classes`), or None.
-
-    Raises:
-        DataError: the folder cannot be read.
-    """
-    if isinstance(value, (str, Path)):
-        return class_folders(Path(value))
-    names = getattr(value, "classes", None)
-    return tuple(str(name) for name in names) if names else None
