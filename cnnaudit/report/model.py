@@ -64,6 +64,8 @@ class Report:
             Expectation(entry["check"], entry["reason"], _date(entry.get("until")))
             for entry in self.target.get("expected", ())
         ]
+        named = [finding for finding in self.findings if not any(entry.covers(finding.check) for entry in entries)]
+        entries += [Expectation(finding.check, finding.expected) for finding in named if finding.expected is not None]
         day = _date(str(self.environment.get("time", ""))[:10]) or datetime.date.min
         return outcomes(self.findings, entries, day, strict=bool(self.environment.get("strict")))
 
@@ -103,7 +105,7 @@ class Report:
 def describe(target: AuditTarget, file: str = "") -> dict[str, Any]:
     """What was audited, as JSON values without machine paths; `file` is the audit file.
 
-    Gives `name`, `source`, `file`, `classes`, `input`, `claims`, `splits` (images, and images of each class), `expected`.
+    Gives `name`, `source`, `file`, `classes`, `input`, `claims`, `splits` (images in all and per class) and `expected`.
     """
     return {
         "name": target.name,

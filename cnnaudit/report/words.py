@@ -1,0 +1,223 @@
+"""How findings are put into words, the same in every format."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cnnaudit.expectations import SEVERITY, Kind
+from cnnaudit.findings import Finding
+
+if TYPE_CHECKING:
+    from cnnaudit.checks import Check
+    from cnnaudit.report.model import Report
+
+Status = Kind | Literal["crashed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an outcome is shown: never by color alone."""
+
+    icon: str
+    word: str
+    style: str
+
+
+LOOKS: dict[Status, Look] = {
+    "crashed": Look("!", "crashed", "bold red"),
+    "failed": Look("✗", "failed", "bold red"),
+    "inconclusive": Look("?", "inconclusive", "bold yellow"),
+    "expected": Look("≈", "expected", "cyan"),
+    "trait": Look("◆", "trait", "magenta"),
+    "passed": Look("✓", "passed", "green"),
+    "skipped": Look("–", "not applicable", "dim"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finding with what became of it; `note` says why an expectation no longer describes it."""
+
+    kind: Kind
+    finding: Finding
+    note: str = ""
+
+
+def entries(report: Report) -> list[Entry]:
+    """Every finding of the report once, worst first, then by id."""
+    worst: dict[str, Entry] = {}
+    for outcome in report.outcomes():
+        finding = outcome.finding
+        if finding is not None and finding.check not in worst:
+            broken = outcome.kind == "failed" and finding.verdict in ("pass", "not_applicable")
+            worst[finding.check] = Entry(outcome.kind, finding, outcome.message if broken else "")
+    return sorted(worst.values(), key=lambda entry: (SEVERITY.index(entry.kind), entry.finding.check))
+
+
+def counts(report: Report) -> dict[Status, int]:
+    """How many findings there are of each kind, worst first, kinds without any left out."""
+    found = Counter[Status](entry.kind for entry in entries(report))
+    found["crashed"] = len(report.errors)
+    return {kind: found[kind] for kind in LOOKS if found[kind]}
+
+
+def status(report: Report) -> Status:
+    """The one word of the whole report: crashed, failed, inconclusive or passed."""
+    found = counts(report)
+    bad: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
+    return next((kind for kind in bad if kind in found), "passed")
+
+
+def headline(report: Report) -> str:
+    """The verdict of a report in one sentence.
+
+    Example:
+        >>> from cnnaudit.report import Report
+        >>> headline(Report({"name": "demo"}, findings=(Finding("a.b", "demo", "pass", "Well.", statistic=0.0),)))
+        'Nothing failed: 1 of 1 check passed.'
+    """
+    found = counts(report)
+    asked = len(report.findings) + len(report.errors) - found.get("skipped", 0)
+    if not asked:
+        return "Nothing was audited." if report.complete else "Interrupted before any check was asked."
+    of = f"of {plural(asked, 'check')}"
+    bad = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in found]
+    undecided = found.get("inconclusive", 0)
+    if bad:
+        text = f"{listed(bad)} {of}" + (f", {undecided} inconclusive." if undecided else ".")
+    elif undecided:
+        text = f"Nothing failed, but {undecided} {of} {'is' if undecided == 1 else 'are'} inconclusive."
+    else:
+        text = f"Nothing failed: {found.get('passed', 0)} {of} passed" + _noted(found) + "."
+    return text if report.complete else f"{text} The run was interrupted: some checks were never asked."
+
+
+def _noted(found: dict[Status, int]) -> str:
+    """The findings beside the passes that fail nothing."""
+    parts = []
+    if "expected" in found:
+        parts.append(plural(found["expected"], "expected failure"))
+    if "trait" in found:
+        parts.append(plural(found["trait"], "trait"))
+    return f"; {listed(parts)} noted" if parts else ""
+
+
+def number(value: float, unit: str = "") -> str:
+    """A number with three significant digits, a share as a percentage, thousands apart; the unit is not repeated.
+
+    Example:
+        >>> number(0.0234, "share of images"), number(12345.0), number(0.5), number(0.00002)
+        ('2.34%', '12,345', '0.5', '2e-05')
+    """
+    if is_share(unit):
+        return f"{_digits(100 * value)}%"
+    return _digits(value)
+
+
+def is_share(unit: str) -> bool:
+    """Whether the unit is a share of something, which people read best as a percentage."""
+    return unit.partition(" ")[0] in ("share", "fraction")
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, no exponent between 0.0001 and a trillion."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def tolerance(finding: Finding) -> str:
+    """The tolerance in words, such as `at most 2%`."""
+    if finding.tolerance is None:
+        return "no tolerance"
+    side = "at most" if finding.direction == "at_most" else "at least"
+    return f"{side} {number(finding.tolerance, finding.unit)}"
+
+
+def measured(finding: Finding) -> str:
+    """The number with its interval, such as `19% (15% to 24%)`."""
+    if finding.statistic is None:
+        return "not measured"
+    text = number(finding.statistic, finding.unit)
+    if finding.unit and not is_share(finding.unit):
+        text += f" {finding.unit}"
+    return f"{text} ({between(finding)})" if between(finding) else text
+
+
+def between(finding: Finding) -> str:
+    """The interval in words, empty where the number is exact."""
+    if finding.interval is None or finding.interval[0] == finding.interval[1]:
+        return ""
+    low, high = (number(bound, finding.unit) for bound in finding.interval)
+    return f"{low} to {high}"
+
+
+def basis(finding: Finding) -> str:
+    """What the number rests on: how many observations, which confidence, which p-value."""
+    unit = finding.n_unit[:-1] if finding.n == 1 and finding.n_unit.endswith("s") else finding.n_unit
+    parts = [f"{finding.n:,} {unit}"] if finding.n else []
+    if finding.confidence is None:
+        parts += ["exact"] if finding.statistic is not None else []
+    elif between(finding):
+        parts.append(f"{100 * finding.confidence:.4g}% interval")
+    if finding.p_value is not None:
+        parts.append(p_value(finding.p_value))
+    return ", ".join(parts)
+
+
+def judgement(finding: Finding) -> str:
+    """The number against the tolerance in one sentence, with what it rests on."""
+    grounds = f" [{basis(finding)}]" if basis(finding) else ""
+    return f"Measured {measured(finding)}, tolerated {tolerance(finding)}{grounds}."
+
+
+def p_value(p: float) -> str:
+    """A p-value, such as `p = 0.03` or `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def would_decide(finding: Finding) -> str:
+    """What would decide an inconclusive finding, in one sentence."""
+    if finding.needed_n is None:
+        return f"It lies on the tolerance: more {finding.n_unit} need not decide."
+    return f"About {finding.needed_n:,} {finding.n_unit} would decide; this run had {finding.n:,}."
+
+
+def question(check: str) -> str:
+    """The question that a check asks, empty for an id that this version does not know."""
+    known = registered(check)
+    return known.question if known else ""
+
+
+def registered(check: str) -> Check | None:
+    """The check of that id, or None: an old report may name one that this version does not have."""
+    from cnnaudit.checks import catalogue
+
+    return catalogue().get(check.partition("[")[0])
+
+
+def plural(n: int, noun: str) -> str:
+    """A count with its noun, such as `1 check` or `3 checks`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """Parts joined as in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def printable(text: object) -> str:
+    """Text on one line; control characters become `?`, invisible marks (direction of writing, zero width) are dropped.
+
+    Example:
+        >>> printable("a\\nb\\x1b[31m\\u202ec")
+        'a b?[31mc'
+    """
+    spaced = " ".join(str(text).split())
+    shown = {"Cc": "?", "Cs": "?", "Co": "?", "Cf": ""}
+    return "".join(shown.get(unicodedata.category(c), c) for c in spaced)
