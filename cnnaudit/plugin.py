@@ -1,3 +1,311 @@
-"""The pytest plugin: options, fixtures, outcomes and reports of an audit."""
+"""The pytest plugin: options, the fixtures `target` and `audit`, outcomes, reports.
+
+It is silent, and imports nothing heavy, in a run that merely has it installed.
+"""
 
 from __future__ import annotations
+
+import datetime
+import fnmatch
+import io
+import os
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import pytest
+
+from cnnaudit.errors import AuditError
+from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
+from cnnaudit.wording import one_line
+
+if TYPE_CHECKING:
+    from cnnaudit.checks import Check
+    from cnnaudit.findings import Finding
+    from cnnaudit.report import Report
+    from cnnaudit.target import AuditTarget
+
+
+class AuditFailure(pytest.fail.Exception):  # type: ignore[misc,name-defined]
+    """A finding that fails its test; shown without a traceback, which would only lead into the tool."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, pytrace=False)
+
+
+class CheckError(AuditFailure):
+    """A check that could not be asked, for a reason that is explained to the user."""
+
+
+class Inconclusive(pytest.skip.Exception):  # type: ignore[misc,name-defined]
+    """A finding that more data would decide."""
+
+
+SESSION = pytest.StashKey[Session]()
+RECORDS = pytest.StashKey[list[str]]()
+KIND = pytest.StashKey[str]()
+BARS = pytest.StashKey[TextIO]()
+
+LEAVE: dict[str, type[BaseException]] = {
+    "failed": AuditFailure,
+    "inconclusive": Inconclusive,
+    "expected": pytest.xfail.Exception,
+    "skipped": pytest.skip.Exception,
+}
+NOTHING_ASKED = "--audit-config was given, but no selected test audits a target: add `--pyargs cnnaudit.suites`"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cnnaudit", "audit of image classifiers")
+    group.addoption(
+        "--audit-config",
+        nargs="+",
+        action="extend",
+        metavar="AUDIT.TOML",
+        help="Audit the targets of these files. None, in a checkout: its fixtures/targets/*.toml",
+    )
+    group.addoption(
+        "--audit-report", default="reports", metavar="DIR", help="Write DIR/<target>/report.* (default: reports)"
+    )
+    group.addoption(
+        "--audit-profile",
+        default="quick",
+        choices=["quick", "standard", "deep"],
+        help="How many images and resamples a number rests on (default: quick)",
+    )
+    group.addoption("--audit-strict", action="store_true", help="Inconclusive findings fail their tests")
+    group.addoption("--audit-seed", type=int, default=0, metavar="N", help="Seed of every draw (default: 0)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = config.option
+    worker = hasattr(config, "workerinput")
+    if not worker:  # an xdist worker gets what is settled here with its options
+        given = [str(argument) for argument in config.invocation_params.args]
+        options.audit_asked = any(argument.startswith("--audit-config") for argument in given)
+        options.audit_config = [_audit_file(name) for name in options.audit_config or ()]
+        options.audit_started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        config.pluginmanager.register(Reporter(config), "cnnaudit-reporter")
+    settings = Settings(options.audit_started, options.audit_profile, options.audit_seed, options.audit_strict)
+    config.stash[SESSION] = Session(settings)
+
+
+def _audit_file(name: str) -> str:
+    """The name of an audit file; a test path that the option swallowed is an error."""
+    if Path(name).is_dir() or name.endswith(".py") or "::" in name:
+        raise pytest.UsageError(f"--audit-config takes audit files, got {name}: put test paths before the option")
+    return name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that asks for this plugin's `target` once per audit file."""
+    fixtures = metafunc._arg2fixturedefs.get("target", ())
+    if not fixtures or fixtures[-1].func.__module__ != __name__:
+        return  # another project's own fixture or parameter of that name
+    config = metafunc.config
+    paths = [Path(name) for name in config.option.audit_config] or _reference_targets(metafunc.definition.path)
+    grouped = config.pluginmanager.hasplugin("xdist")  # --dist loadgroup then keeps a target in one process
+    parameters = [
+        pytest.param(source, id=source.name, marks=[pytest.mark.xdist_group(source.name)] if grouped else [])
+        for source in config.stash[SESSION].sources(tuple(paths))
+    ]
+    metafunc.parametrize("target", parameters, indirect=True, scope="session")
+
+
+def _reference_targets(module: Path) -> list[Path]:
+    """The audit files of the checkout that a suite stands in; none elsewhere."""
+    folder = Path(os.path.relpath(module.parent.parent / "fixtures" / "targets"))
+    return sorted(folder.glob("*.toml"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what cannot be audited before the first test runs; a worker leaves the refusal to its controller."""
+    config, ours = session.config, session.config.stash[SESSION]
+    ours.waiting.update(source for item in session.items if (source := _source(item)))
+    problems = [source.problem for source in ours.waiting if source.problem]
+    if config.option.audit_asked and not ours.waiting and not session.testsfailed:
+        problems = [NOTHING_ASKED]
+    if not problems and not config.option.collectonly:
+        problems = ours.load()
+    if not problems:
+        _send_bars_to_the_terminal(config)
+    elif hasattr(config, "workeroutput"):
+        config.workeroutput["cnnaudit"] = problems
+        session.items.clear()
+    else:
+        raise pytest.UsageError("\n".join(problems))
+
+
+def _source(item: pytest.Item) -> Source | None:
+    """The audit file that a test runs on, if it is a test of this plugin's `target`."""
+    source = item.callspec.params.get("target") if hasattr(item, "callspec") else None
+    return source if isinstance(source, Source) else None
+
+
+def _send_bars_to_the_terminal(config: pytest.Config) -> None:
+    """Progress bars reach the terminal although output is captured; in workers and with -q none are drawn."""
+    if not config.stash[SESSION].waiting:
+        return
+    from cnnaudit.progress import draw_to
+
+    if hasattr(config, "workerinput") or config.option.verbose < 0:
+        config.stash[BARS] = io.StringIO()
+    elif sys.stderr.isatty():
+        config.stash[BARS] = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+    draw_to(config.stash.get(BARS, None))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if BARS in config.stash:
+        from cnnaudit.progress import draw_to
+
+        draw_to(None)
+        config.stash[BARS].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Free a target after its last test."""
+    result = yield
+    source = _source(item)
+    if source:
+        item.config.stash[SESSION].finished(source)
+    return result
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
+    names = [source.name for source in config.stash[SESSION].waiting]
+    if not names:
+        return None
+    settings = config.stash[SESSION].settings
+    what = names[0] if len(names) == 1 else f"{len(names)} targets"
+    strict = ", strict" if settings.strict else ""
+    return f"audit of {what}, profile {settings.profile}, seed {settings.seed}{strict}"
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> AuditTarget:
+    """The audited model with its data; a test that asks for it runs once per audit file."""
+    return request.config.stash[SESSION].target(getattr(request, "param", NO_SOURCE))
+
+
+@pytest.fixture
+def audit(request: pytest.FixtureRequest) -> Callable[[Check, AuditTarget], list[Finding]]:
+    """`audit(check, target)` asks a check of a target, and what it finds becomes the outcome of the test."""
+
+    def audit(check: Check, target: AuditTarget) -> list[Finding]:
+        __tracebackhide__ = True
+        return _audit(request.node, check, target)
+
+    return audit
+
+
+def _audit(item: pytest.Item, check: Check, target: AuditTarget) -> list[Finding]:
+    """Ask, record, and leave the test by the outcome of the worst finding."""
+    __tracebackhide__ = True
+    session, records = item.config.stash[SESSION], item.stash.setdefault(RECORDS, [])
+    if any(fnmatch.fnmatch(check.id, pattern) for pattern in target.ignore):
+        pytest.skip(f"{check.id} is left out by checks.ignore in the target's file")
+    try:
+        findings = session.ask(check, target)
+        records.append(session.record(check, target, findings).to_text())
+    except Exception as error:
+        cause = str(error) if isinstance(error, AuditError) else one_line(error)
+        records.append(session.record(check, target, error=cause).to_text())
+        item.stash[KIND] = "crashed"
+        if isinstance(error, AuditError):
+            raise CheckError(f"{check.id} could not be asked of {target.name}: {cause}") from None
+        error.add_note(f"{check.id} crashed on {target.name}")
+        raise
+    item.user_properties += [(finding.check, numbers(finding)) for finding in findings]
+    found = session.judge(findings, target)
+    if found[0].kind != "passed":
+        item.stash[KIND] = found[0].kind
+    if found[0].kind in LEAVE:
+        raise LEAVE[found[0].kind](message(found))
+    return list(findings)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send the findings with the report: its attributes travel from a worker, and are not in --junitxml."""
+    report = yield
+    if call.when == "call" and RECORDS in item.stash:
+        vars(report).update(audit_records=item.stash[RECORDS], audit_kind=item.stash.get(KIND, ""))
+        if isinstance(report.longrepr, tuple):  # a skip is shown where the test stands, not where it was raised
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, report.longrepr[2])
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """The outcomes that pytest does not know; a trait counts as passed."""
+    kind = getattr(report, "audit_kind", "")
+    if kind == "inconclusive" and report.skipped:
+        return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+    if kind == "trait" and report.passed:
+        return "passed", "t", ("TRAIT", {"purple": True})
+    if kind == "crashed" and report.failed:
+        return "error", "E", ("ERROR", {"red": True})
+    return None
+
+
+class Reporter:
+    """Gathers what the tests of a run found, writes the reports and tells them; not in workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.results = Results()
+        self.reports: list[Report] = []
+        self.pages: list[Path] = []
+        self.problems: list[str] = []
+        self.refused: list[str] = []
+        self.worker_lost = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep what an xdist worker refused to audit."""
+        refused = getattr(node, "workeroutput", {}).get("cnnaudit", ())
+        self.refused += [problem for problem in refused if problem not in self.refused]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        result = yield
+        if self.refused:
+            raise pytest.UsageError("\n".join(self.refused))
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.worker_lost |= str(report.when) == "???"  # how xdist reports the test in which a worker died
+        for text in vars(report).pop("audit_records", ()):
+            self.results.add(Record.from_text(text))
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        stopped = session.shouldfail or session.shouldstop or self.worker_lost
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
+        self.reports = self.results.reports(complete)
+        if not self.reports:
+            return
+        folder = self.config.invocation_params.dir / self.config.option.audit_report
+        self.pages, self.problems = write(self.reports, folder)
+        if self.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if exitstatus == pytest.ExitCode.INTERNAL_ERROR and terminal:  # pytest then gives no summary itself
+            self.pytest_terminal_summary(terminal)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.reports:
+            return
+        from cnnaudit.report import terminal_summary
+
+        terminalreporter.section("audit")
+        terminalreporter.write_line(terminal_summary(self.reports, color=terminalreporter.hasmarkup))
+        for page in self.pages:
+            terminalreporter.write_line(f"report: {os.path.relpath(page, self.config.invocation_params.dir)}")
+        for problem in self.problems:
+            terminalreporter.write_line(f"the report could not be written: {problem}", red=True, bold=True)
