@@ -3,8 +3,9 @@
 from cnnaudit.report.compare import Comparison, compare
 from cnnaudit.report.markdown import markdown, write_step_summary
 from cnnaudit.report.model import Report, describe, environment, load_report
+from cnnaudit.report.paths import folder_name
 from cnnaudit.report.terminal import terminal_summary
-from cnnaudit.report.write import folder_name, write_index, write_report
+from cnnaudit.report.write import write_index, write_report
 
 __all__ = [
     "Comparison",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH = 4.6
 MOST_BARS = 24
+MOST_NUMBERS = 64
 INK, FAINT, CLEAN, DEFECT, MARK = "#010101", "#010102", "#010103", "#010104", "#010105"
 CSS = {
     INK: "currentColor",
@@ -35,7 +36,7 @@ CSS = {
 }
 LINE_COLORS = (CLEAN, DEFECT, "#010106", MARK, "#010107", "#010108")
 LINE_STYLES = ("-", "--", "-.", ":")
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cnnaudit",
     "font.size": 9,
@@ -57,11 +58,12 @@ STYLE = {
 }
 
 
-def draw(item: Mapping[str, Any]) -> str:
+def draw(item: Mapping[str, Any], prefix: str = "figure") -> str:
     """The SVG of a piece of evidence; empty for kinds that are no figure (tables, images) or are unknown.
 
     Args:
         item: as made by `cnnaudit.evidence`.
+        prefix: of all ids in the SVG, unique on the page.
     """
     painters: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
         "heat_map": _heat_map,
@@ -70,27 +72,29 @@ def draw(item: Mapping[str, Any]) -> str:
         "bars": _bars,
     }
     painter = painters.get(str(item.get("kind")))
-    return _svg(lambda: painter(item), str(item.get("title", ""))) if painter else ""
+    return _svg(lambda: painter(item), str(item.get("title", "")), prefix) if painter else ""
 
 
-def _svg(painter: Callable[[], Figure], title: str) -> str:
+def _svg(painter: Callable[[], Figure], title: str, prefix: str) -> str:
     """The painted figure as SVG text for a page, titled for screen readers."""
     import matplotlib
     from markupsafe import escape
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        matplotlib.rcParams.update(STYLE)
-        FigureCanvasSVG(painter()).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"(?<=: )#0101(0[1-8])", lambda match: CSS[match.group()], text)
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # glyphs that Matplotlib's own font lacks: the page's font draws them
+        canvas: Any = FigureCanvasSVG(painter())
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
+    drawn = buffer.getvalue()
+    text: str = drawn[drawn.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r"(?<=[:] )#01010[1-8]", lambda match: CSS[match.group()], text)
+    text = re.sub(r"""( id="|url\(#|href="#)""", rf"\g<1>{prefix}-", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    text = re.sub(r"\n\s*", "\n", text)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(printable(title))}" ', 1)
+    text = re.sub(r"\s*\n\s*", " ", text)
+    opening = f'<svg role="img" aria-label="{escape(printable(title))}" '
+    return opening + text.removeprefix("<svg ")
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:
@@ -111,14 +115,17 @@ def _heat_map(item: Mapping[str, Any]) -> Figure:
     """A matrix as colors; small ones also show their numbers."""
     values = np.asarray(item["values"], dtype=float)
     rows, columns = values.shape
+    from matplotlib.ticker import MaxNLocator
+
+    small = values.size <= MOST_NUMBERS
     figure, axes = _axes(float(np.clip(3.6 * rows / columns, 1.4, 4.6)))
-    picture = axes.imshow(values, cmap="cividis", interpolation="nearest", aspect="equal" if rows * columns > 64 else "auto")
+    picture = axes.imshow(values, cmap="cividis", interpolation="nearest", aspect="auto" if small else "equal")
     figure.colorbar(picture, ax=axes, label=_label(item["label"]), shrink=0.9).outline.set_visible(False)
     axes.set(xlabel=_label(item["columns"]), ylabel=_label(item["rows"]))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.spines[:].set_visible(False)
-    if rows * columns <= 64:
+    if small:
         middle = (values.min() + values.max()) / 2
         for (row, column), value in np.ndenumerate(values):
             shade = "white" if value < middle else "black"
@@ -130,11 +137,11 @@ def _null_distribution(item: Mapping[str, Any]) -> Figure:
     """A histogram of the statistic without the defect, the observed value and the tolerance marked."""
     figure, axes = _axes(2.5)
     null = np.asarray(item["null"], dtype=float)
-    axes.hist(null, bins=_edges([*null, item["observed"]], 48), color=CLEAN, alpha=0.65, histtype="stepfilled", label="without the defect")  # fmt: skip
+    heights, edges = np.histogram(null, _edges([*null, item["observed"]], 48))
+    axes.stairs(heights, edges, fill=True, color=CLEAN, alpha=0.65, label="without the defect")
     axes.set(xlabel=_label(item["label"]), ylabel="resamples")
     axes.axvline(item["observed"], color=DEFECT, linewidth=2, label=f"observed: {number(item['observed'])}")
-    if item.get("tolerance") is not None:
-        axes.axvline(item["tolerance"], color=INK, linewidth=1.2, linestyle="--", label=f"tolerance: {number(item['tolerance'])}")  # fmt: skip
+    _tolerance_line(axes, item.get("tolerance"))
     _legend_above(figure)
     return figure
 
@@ -164,15 +171,26 @@ def _bars(item: Mapping[str, Any]) -> Figure:
     axes.barh(positions, [value for _, value in values], height=0.62, color=CLEAN)
     axes.set_yticks(positions, [_label(name, 22) for name, _ in values])
     for position, (_, value) in zip(positions, values):
-        axes.annotate(number(value), (value, position), (4 if value >= 0 else -4, 0), textcoords="offset points", va="center", ha="left" if value >= 0 else "right", fontsize=8)  # fmt: skip
+        outward = 4 if value >= 0 else -4
+        side = "left" if value >= 0 else "right"
+        axes.annotate(
+            number(value), (value, position), (outward, 0), textcoords="offset points", va="center", ha=side, fontsize=8
+        )
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.14)
     axes.invert_yaxis()
     axes.set_xlabel(label)
-    if item.get("tolerance") is not None:
-        axes.axvline(item["tolerance"], color=INK, linewidth=1.2, linestyle="--", label=f"tolerance: {number(item['tolerance'])}")  # fmt: skip
+    if _tolerance_line(axes, item.get("tolerance")):
         _legend_above(figure)
     return figure
+
+
+def _tolerance_line(axes: Axes, tolerance: float | None) -> bool:
+    """A dashed line at the tolerance, where there is one."""
+    if tolerance is None:
+        return False
+    axes.axvline(tolerance, color=INK, linewidth=1.2, linestyle="--", label=f"tolerance: {number(tolerance)}")
+    return True
 
 
 def _legend_above(figure: Figure) -> None:

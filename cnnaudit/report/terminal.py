@@ -16,9 +16,11 @@ from cnnaudit.report.words import (
     headline,
     judgement,
     listed,
+    overall,
     plural,
     printable,
     status,
+    worst_first,
     would_decide,
 )
 
@@ -36,7 +38,7 @@ def terminal_summary(reports: Sequence[Report], width: int = 80, color: bool = F
     decide them, expected ones with their reasons, traits; passes are only counted. Several reports open with a
     table, and all but their failures are told in one line each.
     """
-    ordered = sorted(reports, key=lambda report: (list(LOOKS).index(status(report)), printable(report.name)))
+    ordered = worst_first(reports)
     parts: list[RenderableType] = []
     if len(ordered) > 1:
         parts += _overview(ordered)
@@ -81,8 +83,7 @@ def _overview(reports: Sequence[Report]) -> Iterator[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    failing = sum(status(report) in ("failed", "crashed") for report in reports)
-    yield paragraph(f"{plural(len(reports), 'target')} audited, {failing or 'none'} failing", style="bold")
+    yield paragraph(overall(reports), style="bold")
     yield ""
     tallies = [counts(report) for report in reports]
     kinds = [kind for kind in LOOKS if any(kind in tally for tally in tallies) and kind != "skipped"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -69,6 +70,17 @@ def status(report: Report) -> Status:
     found = counts(report)
     bad: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
     return next((kind for kind in bad if kind in found), "passed")
+
+
+def worst_first(reports: Sequence[Report]) -> list[Report]:
+    """The reports in the order in which a person should read them."""
+    return sorted(reports, key=lambda report: (list(LOOKS).index(status(report)), printable(report.name)))
+
+
+def overall(reports: Sequence[Report]) -> str:
+    """The verdict over several reports in one line."""
+    failing = sum(status(report) in ("failed", "crashed") for report in reports)
+    return f"{plural(len(reports), 'target')} audited, {failing or 'none'} failing"
 
 
 def headline(report: Report) -> str:

@@ -2,31 +2,94 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from cnnaudit.errors import AuditError
+from cnnaudit.report.html import index_page, page
+from cnnaudit.report.markdown import markdown
 from cnnaudit.report.model import Report
+from cnnaudit.report.sarif import sarif
+
+LINE = 110
 
 
 def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Path]:
     """Write `report.json`, `report.md`, `report.html` and `report.sarif` into a folder, and give their paths by format.
 
+    The files appear together: everything is written beside its place first, then moved there.
+
     Raises:
         AuditError: the folder cannot be written; an older report stays as it was.
     """
-    raise NotImplementedError
+    texts = {
+        "json": json_text(report.to_json()),
+        "md": markdown([report]),
+        "html": page(report),
+        "sarif": json_text(sarif(report)),
+    }
+    paths = _write(Path(folder), {f"report.{kind}": text for kind, text in texts.items()})
+    return dict(zip(texts, paths))
 
 
 def write_index(reports: Sequence[Report], folder: str | os.PathLike[str]) -> Path:
     """Write `index.html`, an overview of several targets that links `<target>/report.html`, and give its path.
 
     Raises:
-        AuditError: the folder cannot be written.
+        AuditError: the folder cannot be written; an older index stays as it was.
     """
-    raise NotImplementedError
+    return _write(Path(folder), {"index.html": index_page(reports)})[0]
 
 
-def folder_name(target: str) -> str:
-    """The name of a target's folder under `reports/`: safe on any file system, one name per target."""
-    raise NotImplementedError
+def json_text(value: Any) -> str:
+    """JSON that a person can read: sorted keys, indented, but short lists and all lists of plain values on one line.
+
+    Example:
+        >>> print(json_text({"b": [1, 2], "a": {"x": 1.5}}), end="")
+        {
+          "a": {"x": 1.5},
+          "b": [1, 2]
+        }
+    """
+    return _lines(value, "", outermost=True) + "\n"
+
+
+def _lines(value: Any, indent: str, outermost: bool = False) -> str:
+    """The value as JSON, its continuation lines indented."""
+    flat = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    children = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else []
+    plain = not any(isinstance(child, (Mapping, list, tuple)) for child in children)
+    if not children or (plain and not isinstance(value, Mapping)) or (plain and len(flat) <= LINE and not outermost):
+        return flat
+    inner = indent + "  "
+    if isinstance(value, Mapping):
+        keys = sorted(value)
+        items = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(value[key], inner)}" for key in keys]
+        return "{\n" + ",\n".join(inner + item for item in items) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + _lines(item, inner) for item in value) + f"\n{indent}]"
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write the files through temporary ones in the same folder; nothing is replaced before all are on the disk."""
+    scratch = {folder / name: folder / f".{name}.{os.getpid()}.part" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for (_, part), text in zip(scratch.items(), files.values()):
+            part.write_bytes(text.encode("utf-8", "replace"))
+        for path, part in scratch.items():
+            os.replace(part, path)
+    except OSError as error:
+        raise AuditError(
+            f"{folder}: the report cannot be written ({error.strerror or error}); an older report there was kept. "
+            "Free space or choose another folder with --audit-report"
+        ) from None
+    finally:
+        for part in scratch.values():
+            try:
+                part.unlink(missing_ok=True)
+            except OSError:
+                continue
+    return list(scratch)

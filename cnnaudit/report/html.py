@@ -1,0 +1,282 @@
+"""Reports as web pages: one self-contained file each, no script, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cnnaudit.findings import Finding
+from cnnaudit.nulls import null_distribution
+from cnnaudit.report.model import Report
+from cnnaudit.report.paths import folder_name
+from cnnaudit.report.scale import against_tolerance, populations
+from cnnaudit.report.words import (
+    LOOKS,
+    Entry,
+    basis,
+    between,
+    entries,
+    headline,
+    is_share,
+    judgement,
+    number,
+    overall,
+    p_value,
+    plural,
+    printable,
+    question,
+    status,
+    tolerance,
+    worst_first,
+    would_decide,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_ROWS = 40
+MOST_LOCATIONS = 20
+
+
+def page(report: Report) -> str:
+    """The report as one HTML page."""
+    found = entries(report)
+    cards = [_card(entry) for entry in found]
+    crashed = [_crash(error) for error in report.errors]
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            looks=LOOKS,
+            name=printable(report.name),
+            status=status(report),
+            headline=headline(report),
+            attention=crashed + [card for card in cards if card["kind"] in ("failed", "inconclusive")],
+            errors=crashed,
+            families=_families(cards),
+            target=_target_facts(report.target),
+            environment=_facts(report.environment.items()),
+        )
+    )
+
+
+def _crash(error: Mapping[str, str]) -> dict[str, str]:
+    """What the page says about a check that crashed."""
+    check = error["check"]
+    return {"check": printable(check), "summary": printable(error["message"]), "anchor": _anchor("crashed", check)}
+
+
+def index_page(reports: Sequence[Report]) -> str:
+    """An overview of several reports that links each target's own page."""
+    ordered = worst_first(reports)
+    targets = [
+        {
+            "name": printable(report.name),
+            "status": status(report),
+            "headline": headline(report),
+            "href": f"{folder_name(report.name)}/report.html",
+        }
+        for report in ordered
+    ]
+    return (
+        _templates()
+        .get_template("index.html.j2")
+        .render(looks=LOOKS, headline=overall(reports), targets=targets, rows=_matrix(ordered))
+    )
+
+
+@cache
+def _templates() -> Environment:
+    """The templates of this folder, every value escaped."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("cnnaudit.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _families(cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The cards by family, worst first within each, with the family's counts."""
+    names = sorted({card["family"] for card in cards})
+    families = []
+    for name in names:
+        items = [card for card in cards if card["family"] == name]
+        kinds = [kind for kind in LOOKS if any(card["kind"] == kind for card in items)]
+        tally = [f"{sum(card['kind'] == kind for card in items)} {LOOKS[kind].word}" for kind in kinds]
+        families.append(
+            {
+                "name": printable(name),
+                "anchor": f"family-{folder_name(name)}",
+                "items": items,
+                "tally": ", ".join(tally),
+            }
+        )
+    return families
+
+
+def _card(entry: Entry) -> dict[str, Any]:
+    """Everything the page says about one finding."""
+    finding = entry.finding
+    judged = finding.statistic is not None
+    evidence = [_evidence(item, f"{folder_name(finding.check)}-{k}") for k, item in enumerate(finding.evidence)]
+    return {
+        "kind": entry.kind,
+        "family": finding.family,
+        "anchor": folder_name(finding.check),
+        "check": printable(finding.check),
+        "question": question(finding.check),
+        "summary": printable(finding.summary),
+        "note": printable(entry.note),
+        "measured": number(finding.statistic, finding.unit) if finding.statistic is not None else "",
+        "between": f"({between(finding)})" if between(finding) else "",
+        "statistic_name": printable(finding.statistic_name or finding.unit),
+        "tolerance": tolerance(finding),
+        "judgement": printable(judgement(finding)),
+        "line": against_tolerance(finding),
+        "expected": printable(finding.expected) if finding.expected is not None else "",
+        "undecided": would_decide(finding) if finding.verdict == "inconclusive" else "",
+        "remedy": printable(finding.remedy) if finding.verdict == "fail" else "",
+        "contents": _contents(finding),
+        "evidence": evidence,
+        "locations": _locations(finding),
+        "populations": populations(null_distribution(finding.check), finding) if judged else None,
+        "facts": _finding_facts(finding),
+    }
+
+
+def _contents(finding: Finding) -> str:
+    """What the folded part of a card holds, so that one knows before opening it."""
+    kinds = [str(item.get("kind")) for item in finding.evidence]
+    tables = kinds.count("table") + bool(finding.locations)
+    parts = [(len(kinds) - kinds.count("table"), "figure"), (tables, "table")]
+    text = ", ".join(plural(n, noun) for n, noun in parts if n)
+    return f": {text}" if text else ""
+
+
+def _evidence(item: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """One piece of evidence as the template wants it: a table, images or a drawing."""
+    from markupsafe import Markup
+
+    from cnnaudit.report.figures import draw
+
+    piece: dict[str, Any] = {"title": printable(item.get("title", "")), "svg": "", "images": (), "table": None}
+    if item.get("kind") == "table":
+        piece["table"] = _table(item["columns"], item["rows"], MOST_ROWS)
+    elif item.get("kind") == "images":
+        piece["images"] = [{"png": image["png"], "caption": printable(image["caption"])} for image in item["images"]]
+    else:
+        piece["svg"] = Markup(draw(item, prefix))  # text in it is escaped by Matplotlib
+    return piece
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int) -> dict[str, Any]:
+    """A table with its numbers formatted and its numeric columns marked, cut after `most` rows."""
+
+    def numeric(k: int) -> bool:
+        return all(isinstance(row[k], (int, float)) for row in rows)
+
+    return {
+        "columns": [{"name": printable(name), "numeric": numeric(k)} for k, name in enumerate(columns)],
+        "rows": [[_cell(value) for value in row] for row in rows[:most]],
+        "more": max(len(rows) - most, 0),
+    }
+
+
+def _cell(value: Any) -> str:
+    """A value of a table or a fact as text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return printable(value)
+
+
+def _locations(finding: Finding) -> dict[str, Any] | None:
+    """Where the finding stands, worst first, only the columns that say something."""
+    if not finding.locations:
+        return None
+    worst = -1 if finding.direction == "at_most" else 1
+    places = [place.to_json() for place in sorted(finding.locations, key=lambda place: worst * place.statistic)]
+    names = [name for name in ("layer", "unit", "class", "image", "pixel") if any(name in place for place in places)]
+    rows = [
+        [", ".join(map(str, place[name])) if name == "pixel" and name in place else place.get(name) for name in names]
+        + [number(place["statistic"], finding.unit) if is_share(finding.unit) else place["statistic"]]
+        for place in places
+    ]
+    table = _table([*names, finding.statistic_name or "statistic"], rows, MOST_LOCATIONS)
+    table["columns"][-1]["numeric"] = True
+    return table
+
+
+def _finding_facts(finding: Finding) -> list[tuple[str, str]]:
+    """How the number came about."""
+    nearest = finding.detectable_effect
+    pairs = [
+        ("statistic", finding.statistic_name),
+        ("unit", finding.unit),
+        ("kind", "gate: a failure fails the run" if finding.gate else "trait: it describes, and fails nothing"),
+        ("rests on", basis(finding)),
+        ("p-value of 'no defect'", p_value(finding.p_value) if finding.p_value is not None else ""),
+        ("could be told from the tolerance", number(nearest, finding.unit) if nearest is not None else ""),
+        ("profile, seed", f"{finding.profile}, {finding.seed}" if finding.profile else ""),
+        ("time", f"{finding.seconds:.1f} s" if finding.seconds else ""),
+        ("reference", finding.reference),
+    ]
+    return _facts(pairs)
+
+
+def _target_facts(target: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was audited."""
+    size = target.get("input", {}).get("size", ())
+    channels = target.get("input", {}).get("channels")
+    classes = target.get("classes", ())
+    shown = ", ".join(map(str, classes[:8])) + (", …" if len(classes) > 8 else "")
+    return _facts(
+        [
+            ("model", target.get("source")),
+            ("audit file", target.get("file")),
+            ("classes", f"{len(classes)}: {shown}" if classes else None),
+            ("input", f"{' x '.join(map(str, size))} pixels, {channels} channel(s)" if size else None),
+            *((f"{name} images", f"{split['images']:,}") for name, split in target.get("splits", {}).items()),
+            ("claims", ", ".join(f"{k.replace('_', ' ')} {_cell(v)}" for k, v in target.get("claims", {}).items())),
+        ]
+    )
+
+
+def _facts(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    """The pairs that say something, as text."""
+    return [(printable(name), _cell(value)) for name, value in pairs if value is not None and value != ""]
+
+
+def _matrix(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """A row per check with what became of it on each target."""
+    kinds: list[dict[str, str]] = [
+        {entry.finding.check: entry.kind for entry in entries(report)} | {e["check"]: "crashed" for e in report.errors}
+        for report in reports
+    ]
+    rows = []
+    for check in sorted(set().union(*kinds)):
+        cells = [
+            {
+                "kind": found[check],
+                "name": printable(report.name),
+                "href": f"{folder_name(report.name)}/report.html#{_anchor(found[check], check)}",
+            }
+            if check in found
+            else None
+            for report, found in zip(reports, kinds)
+        ]
+        rows.append({"check": printable(check), "cells": cells})
+    return rows
+
+
+def _anchor(kind: str, check: str) -> str:
+    """Where a check stands on its target's page."""
+    return f"crash-{folder_name(check)}" if kind == "crashed" else folder_name(check)
