@@ -173,7 +173,7 @@ def test_arguments_are_checked(arguments: dict[str, object], message: str) -> No
 
 
 def test_reference_names_are_checked() -> None:
-    with pytest.raises(DataError, match="dataset must be one of 1.3, 2.1, 3.0, 4.0, got '5'"):
+    with pytest.raises(DataError, match=r"dataset must be one of 1\.3, 2\.1, 3\.0, 4\.0, got '5'"):
         reference("5")
     with pytest.raises(DataError, match="split must be train or validation"):
         reference("2.1", "test")
