@@ -14,22 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.report.words import number, printable
+from cnnaudit.report.words import is_share, number, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-WIDTH = 4.6
+WIDTH = 4.0
 MOST_BARS = 24
 MOST_NUMBERS = 64
-INK, FAINT, CLEAN, DEFECT, MARK = "#010101", "#010102", "#010103", "#010104", "#010105"
+INK, FAINT, CLEAN, DEFECT, MARK, CARD = "#010101", "#010102", "#010103", "#010104", "#010105", "#010109"
 CSS = {
     INK: "currentColor",
     FAINT: "var(--faint)",
     CLEAN: "var(--blue)",
     DEFECT: "var(--vermilion)",
     MARK: "var(--orange)",
+    CARD: "var(--card)",
     "#010106": "var(--green)",
     "#010107": "var(--purple)",
     "#010108": "var(--sky)",
@@ -86,15 +88,15 @@ def _svg(painter: Callable[[], Figure], title: str, prefix: str) -> str:
         warnings.simplefilter("ignore")  # glyphs that Matplotlib's own font lacks: the page's font draws them
         canvas: Any = FigureCanvasSVG(painter())
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
-    drawn = buffer.getvalue()
-    text: str = drawn[drawn.index("<svg") :]
+    drawn: str = buffer.getvalue()
+    text = drawn[drawn.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r"(?<=[:] )#01010[1-8]", lambda match: CSS[match.group()], text)
+    text = re.sub(r"(?<=[:] )#01010[1-9]", lambda match: CSS[match[0]], text)
     text = re.sub(r"""( id="|url\(#|href="#)""", rf"\g<1>{prefix}-", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     text = re.sub(r"\s*\n\s*", " ", text)
-    opening = f'<svg role="img" aria-label="{escape(printable(title))}" '
-    return opening + text.removeprefix("<svg ")
+    label = str(escape(printable(title)))
+    return f'<svg role="img" aria-label="{label}" ' + text.removeprefix("<svg ")
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:
@@ -107,8 +109,8 @@ def _axes(height: float) -> tuple[Figure, Axes]:
 
 def _label(text: Any, length: int = 44) -> str:
     """Text that fits beside an axis."""
-    text = printable(text)
-    return text if len(text) <= length else text[: length - 1] + "…"
+    shown = printable(text)
+    return shown if len(shown) <= length else shown[: length - 1] + "…"
 
 
 def _heat_map(item: Mapping[str, Any]) -> Figure:
@@ -118,7 +120,7 @@ def _heat_map(item: Mapping[str, Any]) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     small = values.size <= MOST_NUMBERS
-    figure, axes = _axes(float(np.clip(3.6 * rows / columns, 1.4, 4.6)))
+    figure, axes = _axes(float(np.clip(3.1 * rows / columns, 1.4, 4.2)))
     picture = axes.imshow(values, cmap="cividis", interpolation="nearest", aspect="auto" if small else "equal")
     figure.colorbar(picture, ax=axes, label=_label(item["label"]), shrink=0.9).outline.set_visible(False)
     axes.set(xlabel=_label(item["columns"]), ylabel=_label(item["rows"]))
@@ -128,7 +130,7 @@ def _heat_map(item: Mapping[str, Any]) -> Figure:
     if small:
         middle = (values.min() + values.max()) / 2
         for (row, column), value in np.ndenumerate(values):
-            shade = "white" if value < middle else "black"
+            shade = "#fefefe" if value < middle else "#0f0f0f"  # not black, which SVG leaves to the page
             axes.text(column, row, number(value), ha="center", va="center", color=shade)
     return figure
 
@@ -139,9 +141,12 @@ def _null_distribution(item: Mapping[str, Any]) -> Figure:
     null = np.asarray(item["null"], dtype=float)
     heights, edges = np.histogram(null, _edges([*null, item["observed"]], 48))
     axes.stairs(heights, edges, fill=True, color=CLEAN, alpha=0.65, label="without the defect")
-    axes.set(xlabel=_label(item["label"]), ylabel="resamples")
-    axes.axvline(item["observed"], color=DEFECT, linewidth=2, label=f"observed: {number(item['observed'])}")
-    _tolerance_line(axes, item.get("tolerance"))
+    _value_axis(axes.xaxis, item["label"])
+    axes.set_ylabel("resamples")
+    axes.axvline(
+        item["observed"], color=DEFECT, linewidth=2, label=f"observed: {number(item['observed'], item['label'])}"
+    )
+    _tolerance_line(axes, item)
     _legend_above(figure)
     return figure
 
@@ -152,7 +157,8 @@ def _curve(item: Mapping[str, Any]) -> Figure:
     for k, (name, y) in enumerate(item["lines"].items()):
         color, dash = LINE_COLORS[k % len(LINE_COLORS)], LINE_STYLES[k % len(LINE_STYLES)]
         axes.plot(item["x"], y, color=color, linestyle=dash, linewidth=1.8, label=_label(name))
-    axes.set(xlabel=_label(item["x_label"]), ylabel=_label(item["y_label"]))
+    _value_axis(axes.xaxis, item["x_label"])
+    _value_axis(axes.yaxis, item["y_label"])
     axes.grid(color=FAINT, alpha=0.35, linewidth=0.6)
     if len(item["lines"]) > 1:
         _legend_above(figure)
@@ -162,7 +168,7 @@ def _curve(item: Mapping[str, Any]) -> Figure:
 def _bars(item: Mapping[str, Any]) -> Figure:
     """Horizontal bars, the first on top; of very many only the largest."""
     values = list(item["values"].items())
-    label = _label(item["label"])
+    label = str(item["label"])
     if len(values) > MOST_BARS:
         label += f" ({MOST_BARS} largest of {len(values)})"
         values = sorted(values, key=lambda pair: -abs(pair[1]))[:MOST_BARS]
@@ -174,22 +180,34 @@ def _bars(item: Mapping[str, Any]) -> Figure:
         outward = 4 if value >= 0 else -4
         side = "left" if value >= 0 else "right"
         axes.annotate(
-            number(value), (value, position), (outward, 0), textcoords="offset points", va="center", ha=side, fontsize=8
-        )
+            number(value, item["label"]), (value, position), (outward, 0), textcoords="offset points",
+            va="center", ha=side, fontsize=8, bbox={"facecolor": CARD, "edgecolor": "none", "pad": 0.8},
+        )  # fmt: skip
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.14)
     axes.invert_yaxis()
-    axes.set_xlabel(label)
-    if _tolerance_line(axes, item.get("tolerance")):
+    _value_axis(axes.xaxis, label)
+    if _tolerance_line(axes, item):
         _legend_above(figure)
     return figure
 
 
-def _tolerance_line(axes: Axes, tolerance: float | None) -> bool:
+def _value_axis(axis: Axis, label: str) -> None:
+    """A label and a few round ticks, percentages where the label speaks of a share."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(5))
+    axis.set_label_text(_label(label))
+    if is_share(label):
+        axis.set_major_formatter(lambda value, _: number(float(f"{value:.6g}"), label))
+
+
+def _tolerance_line(axes: Axes, item: Mapping[str, Any]) -> bool:
     """A dashed line at the tolerance, where there is one."""
-    if tolerance is None:
+    if item.get("tolerance") is None:
         return False
-    axes.axvline(tolerance, color=INK, linewidth=1.2, linestyle="--", label=f"tolerance: {number(tolerance)}")
+    text = f"tolerance: {number(item['tolerance'], item['label'])}"
+    axes.axvline(item["tolerance"], color=INK, linewidth=1.2, linestyle="--", label=text)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ from cnnaudit.report.words import (
     judgement,
     number,
     overall,
-    p_value,
     plural,
     printable,
     question,
@@ -91,13 +91,22 @@ def _templates() -> Environment:
     """The templates of this folder, every value escaped."""
     import jinja2
 
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("cnnaudit.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["breakable"] = _breakable
+    return templates
+
+
+def _breakable(id: str) -> str:
+    """An id that a narrow column breaks after its dots, underscores and brackets, not within a word."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._\[\]/]+)(?=.)", r"\1<wbr>", str(escape(id))))
 
 
 def _families(cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -223,7 +232,6 @@ def _finding_facts(finding: Finding) -> list[tuple[str, str]]:
         ("unit", finding.unit),
         ("kind", "gate: a failure fails the run" if finding.gate else "trait: it describes, and fails nothing"),
         ("rests on", basis(finding)),
-        ("p-value of 'no defect'", p_value(finding.p_value) if finding.p_value is not None else ""),
         ("could be told from the tolerance", number(nearest, finding.unit) if nearest is not None else ""),
         ("profile, seed", f"{finding.profile}, {finding.seed}" if finding.profile else ""),
         ("time", f"{finding.seconds:.1f} s" if finding.seconds else ""),

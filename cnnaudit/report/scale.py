@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnaudit.findings import Finding
-from cnnaudit.report.words import is_share, number, plural, printable
+from cnnaudit.report.words import is_share, number, plural, printable, verdicts
 
 BINS = 60
 MARGIN = 0.06
@@ -59,8 +59,9 @@ def against_tolerance(finding: Finding) -> dict[str, Any] | None:
     if finding.statistic is None or finding.tolerance is None:
         return None
     low, high = finding.interval or (finding.statistic, finding.statistic)
-    near_zero = [0.0] if min(low, finding.tolerance) >= 0 else []
-    scale = scale_over([low, high, finding.statistic, finding.tolerance, *near_zero], finding.unit)
+    marks = [low, high, finding.statistic, finding.tolerance]
+    near_zero = [0.0] if 0 <= min(marks) <= max(marks) - min(marks) else []
+    scale = scale_over([*marks, *near_zero], finding.unit)
     return {
         "low": scale.at(low),
         "high": scale.at(high),
@@ -121,7 +122,7 @@ def _row(row: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
             (scale.at(edge), round(100 * height / heights.max(), 1)) for edge, height in zip(edges, heights) if height
         ],
         "median": number(float(np.median(values)), scale.unit),
-        "verdicts": ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in sorted(row.get("verdicts", {}).items())),
+        "verdicts": verdicts(row.get("verdicts", {})),
     }
 
 

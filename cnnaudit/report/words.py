@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,9 @@ LOOKS: dict[Status, Look] = {
 }
 
 
+_BAD: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One finding with what became of it; `note` says why an expectation no longer describes it."""
@@ -68,8 +71,7 @@ def counts(report: Report) -> dict[Status, int]:
 def status(report: Report) -> Status:
     """The one word of the whole report: crashed, failed, inconclusive or passed."""
     found = counts(report)
-    bad: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
-    return next((kind for kind in bad if kind in found), "passed")
+    return next((kind for kind in _BAD if kind in found), "passed")
 
 
 def worst_first(reports: Sequence[Report]) -> list[Report]:
@@ -95,15 +97,14 @@ def headline(report: Report) -> str:
     asked = len(report.findings) + len(report.errors) - found.get("skipped", 0)
     if not asked:
         return "Nothing was audited." if report.complete else "Interrupted before any check was asked."
-    of = f"of {plural(asked, 'check')}"
-    bad = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in found]
-    undecided = found.get("inconclusive", 0)
+    bad: dict[Status, int] = {kind: found[kind] for kind in _BAD if kind in found}
     if bad:
-        text = f"{listed(bad)} {of}" + (f", {undecided} inconclusive." if undecided else ".")
-    elif undecided:
-        text = f"Nothing failed, but {undecided} {of} {'is' if undecided == 1 else 'are'} inconclusive."
+        parts = [f"{bad[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in bad]
+        if "inconclusive" in bad:
+            parts.append(f"{bad['inconclusive']} {'is' if bad['inconclusive'] == 1 else 'are'} inconclusive")
+        text = f"Of {plural(asked, 'check')}, {listed(parts)}."
     else:
-        text = f"Nothing failed: {found.get('passed', 0)} {of} passed" + _noted(found) + "."
+        text = f"Nothing failed: {found.get('passed', 0)} of {plural(asked, 'check')} passed{_noted(found)}."
     return text if report.complete else f"{text} The run was interrupted: some checks were never asked."
 
 
@@ -186,6 +187,12 @@ def judgement(finding: Finding) -> str:
     """The number against the tolerance in one sentence, with what it rests on."""
     grounds = f" [{basis(finding)}]" if basis(finding) else ""
     return f"Measured {measured(finding)}, tolerated {tolerance(finding)}{grounds}."
+
+
+def verdicts(found: Mapping[str, int]) -> str:
+    """Counted verdicts in words, such as `39 passed, 1 inconclusive`."""
+    words = {"pass": "passed", "inconclusive": "inconclusive", "fail": "failed", "not_applicable": "not applicable"}
+    return ", ".join(f"{found[key]} {word}" for key, word in words.items() if found.get(key))
 
 
 def p_value(p: float) -> str:
