@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pytest
 
 from cnnaudit.errors import AuditError
+from cnnaudit.progress import draw_to, end
 from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
 from cnnaudit.wording import one_line
 
@@ -80,22 +81,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     options = config.option
-    worker = hasattr(config, "workerinput")
-    if not worker:  # an xdist worker gets what is settled here with its options
-        given = [str(argument) for argument in config.invocation_params.args]
-        options.audit_asked = any(argument.startswith("--audit-config") for argument in given)
-        options.audit_config = [_audit_file(name) for name in options.audit_config or ()]
-        options.audit_started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    for name in options.audit_config or ():
+        if Path(name).is_dir() or name.endswith(".py") or "::" in name:
+            raise pytest.UsageError(f"--audit-config takes audit files, got {name}: put test paths before the option")
+    if hasattr(config, "workerinput"):
+        started = config.workerinput["cnnaudit"]
+    else:
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         config.pluginmanager.register(Reporter(config), "cnnaudit-reporter")
-    settings = Settings(options.audit_started, options.audit_profile, options.audit_seed, options.audit_strict)
+    settings = Settings(started, options.audit_profile, options.audit_seed, options.audit_strict)
     config.stash[SESSION] = Session(settings)
-
-
-def _audit_file(name: str) -> str:
-    """The name of an audit file; a test path that the option swallowed is an error."""
-    if Path(name).is_dir() or name.endswith(".py") or "::" in name:
-        raise pytest.UsageError(f"--audit-config takes audit files, got {name}: put test paths before the option")
-    return name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -104,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not fixtures or fixtures[-1].func.__module__ != __name__:
         return  # another project's own fixture or parameter of that name
     config = metafunc.config
-    paths = [Path(name) for name in config.option.audit_config] or _reference_targets(metafunc.definition.path)
+    paths = [Path(name) for name in config.option.audit_config or ()] or _reference_targets(metafunc.definition.path)
     grouped = config.pluginmanager.hasplugin("xdist")  # --dist loadgroup then keeps a target in one process
     parameters = [
         pytest.param(source, id=source.name, marks=[pytest.mark.xdist_group(source.name)] if grouped else [])
@@ -125,7 +120,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config, ours = session.config, session.config.stash[SESSION]
     ours.waiting.update(source for item in session.items if (source := _source(item)))
     problems = [source.problem for source in ours.waiting if source.problem]
-    if config.option.audit_asked and not ours.waiting and not session.testsfailed:
+    asked = any(str(argument).startswith("--audit-config") for argument in config.invocation_params.args)
+    if asked and not ours.waiting and not session.testsfailed:
         problems = [NOTHING_ASKED]
     if not problems and not config.option.collectonly:
         problems = ours.load()
@@ -148,19 +144,15 @@ def _send_bars_to_the_terminal(config: pytest.Config) -> None:
     """Progress bars reach the terminal although output is captured; in workers and with -q none are drawn."""
     if not config.stash[SESSION].waiting:
         return
-    from cnnaudit.progress import draw_to
-
     if hasattr(config, "workerinput") or config.option.verbose < 0:
         config.stash[BARS] = io.StringIO()
     elif sys.stderr.isatty():
         config.stash[BARS] = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
-    draw_to(config.stash.get(BARS, None))
+    draw_to(config.stash.get(BARS, None), below=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if BARS in config.stash:
-        from cnnaudit.progress import draw_to
-
         draw_to(None)
         config.stash[BARS].close()
 
@@ -219,6 +211,8 @@ def _audit(item: pytest.Item, check: Check, target: AuditTarget) -> list[Finding
             raise CheckError(f"{check.id} could not be asked of {target.name}: {cause}") from None
         error.add_note(f"{check.id} crashed on {target.name}")
         raise
+    finally:
+        end()
     item.user_properties += [(finding.check, numbers(finding)) for finding in findings]
     found = session.judge(findings, target)
     if found[0].kind != "passed":
@@ -236,8 +230,12 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and RECORDS in item.stash:
         vars(report).update(audit_records=item.stash[RECORDS], audit_kind=item.stash.get(KIND, ""))
-        if isinstance(report.longrepr, tuple):  # a skip is shown where the test stands, not where it was raised
-            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, report.longrepr[2])
+        if isinstance(report.longrepr, tuple) and call.excinfo:  # a skip stands at the test, not where it was raised
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(call.excinfo.value))
+        elif call.excinfo and isinstance(
+            call.excinfo.value, AuditFailure
+        ):  # the sentence, without the exception's name
+            vars(report)["longrepr"].reprcrash.message = str(call.excinfo.value)
     return report
 
 
@@ -265,6 +263,11 @@ class Reporter:
         self.problems: list[str] = []
         self.refused: list[str] = []
         self.worker_lost = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker when the run began."""
+        node.workerinput["cnnaudit"] = self.config.stash[SESSION].settings.started
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
