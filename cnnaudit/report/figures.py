@@ -122,8 +122,8 @@ def _heat_map(item: Mapping[str, Any]) -> Figure:
     small = values.size <= MOST_NUMBERS
     figure, axes = _axes(float(np.clip(3.1 * rows / columns, 1.4, 4.2)))
     picture = axes.imshow(values, cmap="cividis", interpolation="nearest", aspect="auto" if small else "equal")
-    figure.colorbar(picture, ax=axes, label=_label(item["label"]), shrink=0.9).outline.set_visible(False)
-    axes.set(xlabel=_label(item["columns"]), ylabel=_label(item["rows"]))
+    figure.colorbar(picture, ax=axes, label=_label(item["label"], 30), shrink=0.9).outline.set_visible(False)
+    axes.set(xlabel=_label(item["columns"]), ylabel=_label(item["rows"], 30))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.spines[:].set_visible(False)
@@ -158,7 +158,7 @@ def _curve(item: Mapping[str, Any]) -> Figure:
         color, dash = LINE_COLORS[k % len(LINE_COLORS)], LINE_STYLES[k % len(LINE_STYLES)]
         axes.plot(item["x"], y, color=color, linestyle=dash, linewidth=1.8, label=_label(name))
     _value_axis(axes.xaxis, item["x_label"])
-    _value_axis(axes.yaxis, item["y_label"])
+    _value_axis(axes.yaxis, item["y_label"], 30)
     axes.grid(color=FAINT, alpha=0.35, linewidth=0.6)
     if len(item["lines"]) > 1:
         _legend_above(figure)
@@ -192,12 +192,12 @@ def _bars(item: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _value_axis(axis: Axis, label: str) -> None:
+def _value_axis(axis: Axis, label: str, length: int = 50) -> None:
     """A label and a few round ticks, percentages where the label speaks of a share."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(5))
-    axis.set_label_text(_label(label))
+    axis.set_label_text(_label(label, length))
     if is_share(label):
         axis.set_major_formatter(lambda value, _: number(float(f"{value:.6g}"), label))
 
