@@ -1,0 +1,1 @@
+"""What the images and labels give away before any model looks: copies, constants, shortcuts, chance."""

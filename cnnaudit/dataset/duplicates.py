@@ -1,0 +1,120 @@
+"""Copies of the same picture: pixel for pixel, or the same picture saved again, brighter, noisier or mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.dataset.scan import Scan
+from cnnaudit.progress import progress
+
+if TYPE_CHECKING:
+    import torch
+
+GRID = 16
+SIMILAR = 0.995
+_FLAT = 0.01  # a thumbnail with less contrast (standard deviation) is nobody's near copy
+_SMOOTH = 0.004  # details below one of 256 gray levels are rounding
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """For each of n images, the most similar one among others.
+
+    Attributes:
+        exact: bool (n,), there is one with the same 8-bit pixels.
+        near: bool (n,), not exact, but its similarity reaches `SIMILAR`.
+        similarity: float (n,), at most 1; 1 where exact.
+        partner: int (n,), the row of that one.
+    """
+
+    exact: np.ndarray
+    near: np.ndarray
+    similarity: np.ndarray
+    partner: np.ndarray
+
+
+def find_twins(queries: Scan, others: Scan) -> Twins:
+    """The twin of each query among the others, if any.
+
+    *Exact*: equal 8-bit pixels. *Near*: similarity >= .995, where the similarity of two images is
+
+        (r(thumbnails) + r(details)) / 2,
+
+    r the correlation over pixels, the thumbnail the gray image averaged to 16 x 16, its details the thumbnail minus
+    its 3 x 3 mean; the larger one with the query as it is and mirrored. Details keep a common background (a vignette,
+    a studio wall) from making strangers alike. It finds copies saved as JPEG, resized, brightened, mirrored or with
+    little noise, and not crops or turned copies. Flat images (thumbnail contrast below .01) only have exact twins.
+    """
+    import torch
+
+    own = describe(queries.thumbnails)
+    mirrored = describe(queries.thumbnails[..., ::-1])
+    best = torch.full((len(own),), -1.0)
+    partner = torch.zeros(len(own), dtype=torch.int64)
+    for start, block in progress(list(_blocks(others.thumbnails)), "comparing images"):
+        described = describe(block)
+        for first in range(0, len(own), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            alike = torch.maximum(own[rows] @ described.T, mirrored[rows] @ described.T)
+            value, column = alike.max(dim=1)
+            better = value > best[rows]
+            best[rows] = torch.where(better, value, best[rows])
+            partner[rows] = torch.where(better, column + start, partner[rows])
+    return _with_exact(queries, others, best.numpy().astype(float), partner.numpy())
+
+
+def _with_exact(queries: Scan, others: Scan, similarity: np.ndarray, partner: np.ndarray) -> Twins:
+    """The nearest ones, overruled by those with the same pixels."""
+    order = np.argsort(others.fingerprints, kind="stable")
+    ordered = others.fingerprints[order]
+    place = np.minimum(np.searchsorted(ordered, queries.fingerprints), max(len(ordered) - 1, 0))
+    exact = ordered[place] == queries.fingerprints
+    return Twins(
+        exact=exact,
+        near=~exact & (similarity >= SIMILAR),
+        similarity=np.where(exact, 1.0, np.clip(similarity, -1, 1)),
+        partner=np.where(exact, order[place], partner),
+    )
+
+
+def describe(thumbnails: np.ndarray) -> torch.Tensor:
+    """Descriptors (n, 2 * 256) of thumbnails, uint8 (n, C, h, w), whose inner products are similarities."""
+    import torch
+    from torch.nn import functional
+
+    gray = torch.from_numpy(np.ascontiguousarray(thumbnails)).float().mean(dim=1, keepdim=True) / 255
+    small = functional.adaptive_avg_pool2d(gray, (min(GRID, gray.shape[2]), min(GRID, gray.shape[3])))
+    details = small - functional.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
+    parts = [_standardized(small, _FLAT), _standardized(details, _SMOOTH)]
+    return torch.cat(parts, dim=1) / 2**0.5
+
+
+def repeats(fingerprints: np.ndarray) -> float:
+    """The share of images that are exact copies of an earlier one.
+
+    Example:
+        >>> repeats(np.array(["a", "a", "b", "a"]))
+        0.5
+    """
+    return 1 - len(np.unique(fingerprints)) / max(len(fingerprints), 1)
+
+
+def _standardized(maps: torch.Tensor, floor: float) -> torch.Tensor:
+    """Each map as a vector of mean 0 and norm 1; 0 where its standard deviation is below the floor."""
+    vectors = maps.flatten(1)
+    vectors = vectors - vectors.mean(dim=1, keepdim=True)
+    norm = vectors.norm(dim=1, keepdim=True)
+    kept = norm >= floor * vectors.shape[1] ** 0.5
+    standard: torch.Tensor = vectors / norm.clamp(min=1e-12) * kept
+    return standard
+
+
+def _blocks(thumbnails: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The thumbnails in blocks, each with the row it starts at."""
+    for start in range(0, len(thumbnails), _BLOCK):
+        yield start, thumbnails[start : start + _BLOCK]
