@@ -29,18 +29,10 @@ if TYPE_CHECKING:
 
 
 class AuditFailure(pytest.fail.Exception):  # type: ignore[misc,name-defined]
-    """A finding that fails its test; shown without a traceback, which would only lead into the tool."""
+    """What fails a test, in words; shown without a traceback, which would only lead into the tool."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, pytrace=False)
-
-
-class CheckError(AuditFailure):
-    """A check that could not be asked, for a reason that is explained to the user."""
-
-
-class Inconclusive(pytest.skip.Exception):  # type: ignore[misc,name-defined]
-    """A finding that more data would decide."""
 
 
 SESSION = pytest.StashKey[Session]()
@@ -50,7 +42,7 @@ BARS = pytest.StashKey[TextIO]()
 
 LEAVE: dict[str, type[BaseException]] = {
     "failed": AuditFailure,
-    "inconclusive": Inconclusive,
+    "inconclusive": pytest.skip.Exception,  # an outcome of its own by `pytest_report_teststatus`
     "expected": pytest.xfail.Exception,
     "skipped": pytest.skip.Exception,
 }
@@ -110,8 +102,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _reference_targets(module: Path) -> list[Path]:
     """The audit files of the checkout that a suite stands in; none elsewhere."""
-    folder = Path(os.path.relpath(module.parent.parent / "fixtures" / "targets"))
-    return sorted(folder.glob("*.toml"))
+    checkout, here = module.parent.parent, Path.cwd()
+    shown = checkout.relative_to(here) if checkout.is_relative_to(here) else checkout
+    return sorted((shown / "fixtures" / "targets").glob("*.toml"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -203,12 +196,12 @@ def _audit(item: pytest.Item, check: Check, target: AuditTarget) -> list[Finding
     try:
         findings = session.ask(check, target)
         records.append(session.record(check, target, findings).to_text())
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's model may raise anything
         cause = str(error) if isinstance(error, AuditError) else one_line(error)
         records.append(session.record(check, target, error=cause).to_text())
         item.stash[KIND] = "crashed"
         if isinstance(error, AuditError):
-            raise CheckError(f"{check.id} could not be asked of {target.name}: {cause}") from None
+            raise AuditFailure(f"{check.id} could not be asked of {target.name}: {cause}") from None
         error.add_note(f"{check.id} crashed on {target.name}")
         raise
     finally:
@@ -293,8 +286,7 @@ class Reporter:
         self.reports = self.results.reports(complete)
         if not self.reports:
             return
-        folder = self.config.invocation_params.dir / self.config.option.audit_report
-        self.pages, self.problems = write(self.reports, folder)
+        self.pages, self.problems = write(self.reports, Path(self.config.option.audit_report))
         if self.problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
@@ -309,6 +301,6 @@ class Reporter:
         terminalreporter.section("audit")
         terminalreporter.write_line(terminal_summary(self.reports, color=terminalreporter.hasmarkup))
         for page in self.pages:
-            terminalreporter.write_line(f"report: {os.path.relpath(page, self.config.invocation_params.dir)}")
+            terminalreporter.write_line(f"report: {page}")
         for problem in self.problems:
             terminalreporter.write_line(f"the report could not be written: {problem}", red=True, bold=True)

@@ -127,7 +127,7 @@ class Session:
                 self.target(source)
             except AuditError as error:
                 problems.append(str(error))
-            except Exception as error:  # a user's own code may raise anything while it builds a model
+            except (Exception, SystemExit) as error:  # a user's own code may raise anything while it builds a model
                 problems.append(f"{source.path}: loading failed: {one_line(error)}")
         return problems
 
