@@ -1,0 +1,99 @@
+"""The user's network, taking pixels in [0, 1] and answering logits, under the user's own layer names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnnaudit.target import InputSpec
+
+
+class PixelModel(nn.Module):
+    """The user's network with its preprocessing in front and its classes picked behind.
+
+    `forward` computes `x = (order(pixels) * scale - mean) / std`, asks the network, takes the logits of the
+    classes and, for probabilities, their logarithm: logits up to a constant per image. `mean` and `std` are in
+    the units after `scale`, their entries in the network's channel order.
+
+    The network's registry of modules, parameters and buffers is this module's too, so `named_modules()` and
+    `state_dict()` give the user's names, without a prefix.
+
+    Args:
+        network: takes (N, C, H, W), answers (N, M).
+        spec: its channel order, scale, mean and std.
+        class_indices: for each class, the position of its logit in the answer; None: M = K, in order.
+        probabilities: the network answers probabilities.
+        batch: the only batch size that the network takes; None: any. Batches are cut and filled up to it.
+
+    Shapes: float (N, C, H, W) in [0, 1] to float (N, K).
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        >>> model = PixelModel(net, InputSpec(channels=1, size=(2, 2), mean=(0.5,)))
+        >>> [name for name, _ in model.named_modules()]
+        ['', '0', '1']
+        >>> model(torch.rand(3, 1, 2, 2)).shape
+        torch.Size([3, 2])
+    """
+
+    _audited: nn.Module
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: InputSpec,
+        class_indices: tuple[int, ...] | None = None,
+        probabilities: bool = False,
+        batch: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.__dict__["_audited"] = network  # not through __setattr__, which would register it and prefix its names
+        for registry in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
+            self.__dict__[registry] = network.__dict__[registry]
+        self._spec, self._class_indices, self._probabilities, self._batch = spec, class_indices, probabilities, batch
+        self._mean = torch.tensor(spec.mean).view(1, -1, 1, 1)
+        self._std = torch.tensor(spec.std).view(1, -1, 1, 1)
+        self.training = network.training
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles adopt a copy of the network, so that both keep sharing one registry."""
+        return type(self), (self._audited, self._spec, self._class_indices, self._probabilities, self._batch)
+
+    def train(self, mode: bool = True) -> PixelModel:
+        """Put the network into training or evaluation mode; an exported one has its mode built in."""
+        self.training = mode
+        try:
+            self._audited.train(mode)
+        except NotImplementedError:
+            for module in self._audited.modules():
+                module.training = mode
+        return self
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of pixels (N, C, H, W) in [0, 1]."""
+        answer = self.answer(pixels)
+        if self._class_indices is not None:
+            answer = answer[:, list(self._class_indices)]
+        if self._probabilities:
+            answer = answer.clamp_min(torch.finfo(answer.dtype).tiny).log()
+        logits: torch.Tensor = answer
+        return logits
+
+    def answer(self, pixels: torch.Tensor) -> Any:
+        """What the network itself answers to those pixels; a tensor is made float32 at least."""
+        x = pixels.flip(1) if self._spec.order == "BGR" else pixels
+        x = (x * self._spec.scale - self._mean.to(x)) / self._std.to(x)
+        weight = next((p for p in self.parameters() if p.is_floating_point()), None)
+        answer = self._ask(x if weight is None else x.to(weight.dtype))
+        return answer.to(torch.promote_types(answer.dtype, torch.float32)) if torch.is_tensor(answer) else answer
+
+    def _ask(self, x: torch.Tensor) -> Any:
+        if self._batch is None or len(x) == self._batch:
+            return self._audited(x)
+        answers = []
+        for chunk in torch.split(x, self._batch):
+            filling = chunk[-1:].expand(self._batch - len(chunk), *chunk.shape[1:])
+            answers.append(self._audited(torch.cat([chunk, filling]))[: len(chunk)])
+        return torch.cat(answers)
