@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"errors", "findings", "profiles", "statistics", "evidence", "progress", "expectations", "nulls"},
+    {"errors", "wording", "findings", "profiles", "statistics", "evidence", "progress", "expectations", "nulls"},
     {"target", "models", "data", "interventions"},
     {"training"},
     {"behavior", "dataset", "padding"},
     {"checks", "planted"},
-    {"calibration", "trust", "loading", "config", "report", "benchmarking"},
+    {"calibration", "trust", "loading", "config", "config_keys", "report", "benchmarking"},
     {"accept", "scaffold", "session"},
     {"plugin", "cli", "__main__"},
 ]
