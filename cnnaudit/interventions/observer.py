@@ -27,14 +27,15 @@ class Observer(TorchFunctionMode):
 
     Args:
         model: None observes whatever is called inside the context, without names.
+        whole: see `Scopes`.
 
     Raises:
         UnsupportedError: a part of the model hides its calls (TorchScript, a compiled module).
     """
 
-    def __init__(self, model: nn.Module | None) -> None:
+    def __init__(self, model: nn.Module | None, whole: bool = True) -> None:
         super().__init__()
-        self.scopes = Scopes(model)
+        self.scopes = Scopes(model, whole)
 
     def __enter__(self) -> Any:
         self.scopes.attach(self.on_start, self.on_leave)

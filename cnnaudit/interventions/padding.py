@@ -74,7 +74,7 @@ class _PaddingRule(Observer):
     def __init__(
         self, rule: str, model: nn.Module | None, layers: Sequence[str] | None, generator: torch.Generator
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, whole=False)
         self._rule, self._generator = rule, generator
         self._layers = None if layers is None else {self.scopes.resolve(n): n for n in layers}
         self._missed = set(self._layers or ())
@@ -113,16 +113,11 @@ class _PaddingRule(Observer):
             own = (top, left) if self._rule == "zeros" and (left, top) == (right, bottom) else (0, 0)
             if own == (0, 0):
                 plane = surround(plane, geometry.padding, self._rule, self._generator, site.name)
-        bound |= {"input": plane, "padding": own}
         if func is torch.ops.aten.conv2d.padding:  # the overload for 'same' and 'valid'
             func = torch.ops.aten.conv2d.default
-        return func(*bound.values()) if "transposed" in bound else _conv2d(func, bound)
-
-
-def _conv2d(func: Function, bound: Mapping[str, Any]) -> Any:
-    """Call a `conv2d` with all arguments in their order."""
-    rest = (bound.get("stride", 1), bound["padding"], bound.get("dilation", 1), bound.get("groups", 1))
-    return func(bound["input"], bound["weight"], bound.get("bias"), *rest)
+        transposed = (False, (0, 0)) if "transposed" in bound else ()
+        sizes = (geometry.stride, own, geometry.dilation, *transposed, geometry.groups)
+        return func(plane, bound["weight"], bound.get("bias"), *sizes)
 
 
 def _crop(plane: torch.Tensor, sides: Sides) -> torch.Tensor:

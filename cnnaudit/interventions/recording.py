@@ -52,9 +52,9 @@ def record(model: nn.Module, layers: Sequence[str] | None = None) -> Iterator[Ma
 def stop_at(model: nn.Module, layer: str) -> Iterator[None]:
     """End the forward pass, and the `with` block, once the layer has answered; the rest is not computed.
 
-    Meant around a single pass; `record` around or inside it keeps values: `with record(net, ["a"]) as values,
-    stop_at(net, "a"): net(images)`. Since nothing later is seen, the bare name of a module that is called more than
-    once means its first call here.
+    Meant around a single pass; to keep values write `with record(net, ["a", "b"]) as values, stop_at(net, "b"):
+    net(images)`, with `stop_at` the inner one. Since nothing later is seen, the bare name of a module that is called
+    more than once means its first call here.
 
     Raises:
         LayerError: the model has no such layer, or the pass ended without reaching it.

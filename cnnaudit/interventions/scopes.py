@@ -16,6 +16,7 @@ from torch._ops import OpOverload
 
 from cnnaudit.errors import AuditError, UnsupportedError
 from cnnaudit.interventions.graphs import Entry, Step, exported_steps
+from cnnaudit.interventions.kinds import first_tensor
 
 
 class LayerError(AuditError, KeyError):
@@ -58,12 +59,16 @@ class Scopes:
 
     Hooks belong to the model and not to a thread, so those of another thread's pass are told apart and ignored.
 
+    Args:
+        whole: refuse a pass in which a wrapper cuts or fills up the batch for a network bound to its batch size, since
+            what is seen would not be the images' own.
+
     Raises:
         UnsupportedError: a part of the model hides its calls.
     """
 
-    def __init__(self, model: nn.Module | None) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module | None, whole: bool = True) -> None:
+        self._model, self._whole = model, whole
         self._paths: dict[nn.Module, str] = {}
         self._canonical: dict[str, str] = {}
         self._graphs: dict[nn.Module, tuple[Step, ...]] = {}
@@ -73,6 +78,8 @@ class Scopes:
         self._handles: list[Any] = []
         self._stack: list[Entry] = []
         self._steps: dict[Entry, Iterator[Step]] = {}
+        self._batch: int | None = None
+        self._before: tuple[Counter[tuple[str, str]], Counter[str]] | None = None
         self._counts: Counter[tuple[str, str]] = Counter()
         self.entries: Counter[str] = Counter()
         self.seen: list[Site] = []
@@ -95,7 +102,7 @@ class Scopes:
 
         def enter(module: nn.Module, inputs: Any) -> None:
             if threading.get_ident() == self._thread:
-                self._enter(module, on_start)
+                self._enter(module, _batch(inputs), on_start)
 
         def leave(module: nn.Module, inputs: Any, output: Any) -> Any:
             if threading.get_ident() != self._thread or (entry := self._leave(module)) is None or output is None:
@@ -152,19 +159,23 @@ class Scopes:
         """The error for a layer that the latest forward pass did not reach."""
         if not self.entries:
             return LayerError(f"layer {name!r}: the model was not called inside the context")
-        if name.partition("/")[0] == name and self.entries[name.rpartition(":")[0] or name]:
+        path, _, number = name.rpartition(":") if ":" in name else (name, "", "1")
+        if "/" not in name and int(number) <= self.entries[path]:
             return LayerError(f"layer {name!r} was entered, but returned no single tensor; name one of its calls")
         near = difflib.get_close_matches(name, dict.fromkeys([site.name for site in self.seen]), n=3, cutoff=0.5)
         hint = f"; near calls of the pass: {', '.join(near)}" if near else ""
         return LayerError(f"layer {name!r} was not reached in this forward pass{hint}")
 
-    def _enter(self, module: nn.Module, on_start: Callable[[], None]) -> None:
+    def _enter(self, module: nn.Module, batch: int | None, on_start: Callable[[], None]) -> None:
         """Push the module; a pass starts at the model itself, or where a part of it is called alone."""
         path = self._paths[module]
         if module is self._model or not self._stack:
             for record in (self._stack, self._counts, self.entries, self.seen):
                 record.clear()
+            self._batch, self._before = batch, None
             on_start()
+        elif path == "":
+            self._enter_wrapped(batch)
         if path or not self._stack:
             self.entries[path] += 1
         entry = Entry(path, self.entries[path])
@@ -173,6 +184,17 @@ class Scopes:
             self._steps[entry] = iter(self._graphs[module])
             for inner in (inner for step in self._graphs[module] for inner in step.stack):
                 self.entries[inner.path] = max(self.entries[inner.path], inner.number)
+
+    def _enter_wrapped(self, batch: int | None) -> None:
+        """A wrapper calls its network: each time that it does so in one pass, the numbers start again."""
+        if self._whole and batch != self._batch:
+            raise UnsupportedError(
+                f"the model takes batches of {batch} images only, and {self._batch} were given; give {batch} at a time"
+            )
+        if self._before is None:
+            self._before = self._counts.copy(), self.entries.copy()
+        counts, entries = self._before
+        self._counts, self.entries = counts.copy(), entries.copy()
 
     def _leave(self, module: nn.Module) -> Entry | None:
         """Pop the module, with whatever an exception left above it; None for a network inside its wrapper."""
@@ -183,6 +205,12 @@ class Scopes:
         entry = self._stack[position]
         del self._stack[position:]
         return entry if path or module is self._model else None
+
+
+def _batch(inputs: Any) -> int | None:
+    """The number of images that a module is given."""
+    found = first_tensor(inputs)
+    return len(found) if found is not None and found.dim() else None
 
 
 def refuse_hidden(modules: Iterable[nn.Module]) -> None:
@@ -216,7 +244,9 @@ def display_names(sites: Sequence[Site]) -> list[str]:
         if entry not in single or site.kind != "pad":
             single[entry] = site
     crowded = {entry.path for entry in busy}
-    times = Counter(path for path, _ in {(entry.path, entry.number) for site in sites for entry in site.stack})
+    times: dict[str, int] = {}
+    for entry in (entry for site in sites for entry in site.stack):
+        times[entry.path] = max(times.get(entry.path, 0), entry.number)
     names = []
     for site in sites:
         entry = site.stack[-1]
