@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -442,6 +443,33 @@ def test_a_run_that_merely_has_the_plugin_is_left_alone(project):
     result.assert_outcomes(passed=4)
     assert "audit" not in result.stdout.str().replace("cnnaudit", "")
     assert not (project.path / "reports").exists()
+
+
+# progress
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("options", "drawn"), [([], True), (["-q"], False)])
+def test_bars_reach_the_terminal_although_output_is_captured(project, options, drawn):
+    import pty
+
+    (project.path / "suites").mkdir()
+    (project.path / "suites" / "test_slow.py").write_text(
+        "from cnnaudit.progress import progress\n"
+        "def test_slow(target):\n    assert list(progress([1, 2], 'shifting images')) == [1, 2]\n"
+    )
+    project.config()
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "suites", "--audit-config", "audit.toml", *options]
+    environment = {**os.environ, "TERM": "xterm"}
+    run = subprocess.run(command, cwd=project.path, env=environment, stdout=subprocess.PIPE, stderr=theirs, timeout=60)
+    os.write(theirs, b"end")
+    seen = b""
+    while not seen.endswith(b"end"):
+        seen += os.read(ours, 4096)
+    os.close(ours), os.close(theirs)
+    assert run.returncode == OK
+    assert (b"shifting images" in seen) == drawn
 
 
 # reports
