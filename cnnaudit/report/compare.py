@@ -197,20 +197,20 @@ def _brief(finding: Finding | None) -> dict[str, Any] | None:
 def _remarks(a: Report, b: Report) -> Iterator[str]:
     """What differs beside the findings."""
     if a.name != b.name:
-        yield f"The targets differ: {printable(a.name)}, then {printable(b.name)}."
+        yield f"The targets differ: {a.name}, then {b.name}."
     for label, report in (("older", a), ("newer", b)):
         if not report.complete:
             yield f"The {label} run was interrupted: checks may be missing."
     keys = sorted((a.environment.keys() | b.environment.keys()) - {"time"})
     pairs = [(key, a.environment.get(key), b.environment.get(key)) for key in keys]
-    differing = [f"{printable(key)} {_value(old)} became {_value(new)}" for key, old, new in pairs if old != new]
+    differing = [f"{key} {_value(old)} became {_value(new)}" for key, old, new in pairs if old != new]
     if differing:
         yield f"The runs differ: {listed(differing)}."
 
 
 def _value(value: object) -> str:
     """A setting as text."""
-    return "(absent)" if value is None else printable(value)
+    return "(absent)" if value is None else str(value)
 
 
 def _paragraphs(comparison: Comparison) -> Iterator[RenderableType]:
@@ -220,7 +220,7 @@ def _paragraphs(comparison: Comparison) -> Iterator[RenderableType]:
     changes = comparison.changes
     found = [(word, sum(change.direction == word for change in changes)) for word in ("worse", "better", "neither")]
     tally = [f"{n} {'changed otherwise' if word == 'neither' else word}" for word, n in found if n]
-    name = printable(comparison.after.name)
+    name = comparison.after.name
     yield paragraph(f"{name}: {listed([*tally, f'{comparison.same} unchanged'])}", style="bold")
     for remark in comparison.remarks:
         yield paragraph(remark, style="dim")
@@ -229,6 +229,6 @@ def _paragraphs(comparison: Comparison) -> Iterator[RenderableType]:
     for change in changes:
         head = words[change.direction] + (", fails the run" if change.breaks else "")
         yield Text.assemble((head, styles[change.direction]), f"  {printable(change.check)}")
-        yield paragraph(printable(change.reason), 4)
+        yield paragraph(change.reason, 4)
     if not changes:
         yield paragraph(f"{LOOKS['passed'].icon} {plural(comparison.same, 'finding')} unchanged", style="green")

@@ -180,9 +180,15 @@ def _bars(item: Mapping[str, Any]) -> Figure:
         outward = 4 if value >= 0 else -4
         side = "left" if value >= 0 else "right"
         axes.annotate(
-            number(value, item["label"]), (value, position), (outward, 0), textcoords="offset points",
-            va="center", ha=side, fontsize=8, bbox={"facecolor": CARD, "edgecolor": "none", "pad": 0.8},
-        )  # fmt: skip
+            number(value, item["label"]),
+            (value, position),
+            (outward, 0),
+            textcoords="offset points",
+            va="center",
+            ha=side,
+            fontsize=8,
+            bbox={"facecolor": CARD, "edgecolor": "none", "pad": 0.8},
+        )
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.14)
     axes.invert_yaxis()

@@ -49,7 +49,7 @@ def page(report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             looks=LOOKS,
-            name=printable(report.name),
+            name=report.name,
             status=status(report),
             headline=headline(report),
             attention=crashed + [card for card in cards if card["kind"] in ("failed", "inconclusive")],
@@ -64,7 +64,7 @@ def page(report: Report) -> str:
 def _crash(error: Mapping[str, str]) -> dict[str, str]:
     """What the page says about a check that crashed."""
     check = error["check"]
-    return {"check": printable(check), "summary": printable(error["message"]), "anchor": _anchor("crashed", check)}
+    return {"check": check, "summary": error["message"], "anchor": _anchor("crashed", check)}
 
 
 def index_page(reports: Sequence[Report]) -> str:
@@ -72,7 +72,7 @@ def index_page(reports: Sequence[Report]) -> str:
     ordered = worst_first(reports)
     targets = [
         {
-            "name": printable(report.name),
+            "name": report.name,
             "status": status(report),
             "headline": headline(report),
             "href": f"{folder_name(report.name)}/report.html",
@@ -88,12 +88,13 @@ def index_page(reports: Sequence[Report]) -> str:
 
 @cache
 def _templates() -> Environment:
-    """The templates of this folder, every value escaped."""
+    """The templates of this folder; every value is made printable and escaped."""
     import jinja2
 
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("cnnaudit.report", "templates"),
         autoescape=True,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -102,11 +103,16 @@ def _templates() -> Environment:
     return templates
 
 
+def _printable(value: Any) -> Any:
+    """Text on one line, other values and finished HTML as they are."""
+    return printable(value) if type(value) is str else value
+
+
 def _breakable(id: str) -> str:
     """An id that a narrow column breaks after its dots, underscores and brackets, not within a word."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([._\[\]/]+)(?=.)", r"\1<wbr>", str(escape(id))))
+    return Markup(re.sub(r"([._\[\]/]+)(?=.)", r"\1<wbr>", str(escape(printable(id)))))
 
 
 def _families(cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -119,7 +125,7 @@ def _families(cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         tally = [f"{sum(card['kind'] == kind for card in items)} {LOOKS[kind].word}" for kind in kinds]
         families.append(
             {
-                "name": printable(name),
+                "name": name,
                 "anchor": f"family-{folder_name(name)}",
                 "items": items,
                 "tally": ", ".join(tally),
@@ -137,19 +143,19 @@ def _card(entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "family": finding.family,
         "anchor": folder_name(finding.check),
-        "check": printable(finding.check),
+        "check": finding.check,
         "question": question(finding.check),
-        "summary": printable(finding.summary),
-        "note": printable(entry.note),
+        "summary": finding.summary,
+        "note": entry.note,
         "measured": number(finding.statistic, finding.unit) if finding.statistic is not None else "",
         "between": f"({between(finding)})" if between(finding) else "",
-        "statistic_name": printable(finding.statistic_name or finding.unit),
+        "statistic_name": finding.statistic_name or finding.unit,
         "tolerance": tolerance(finding),
-        "judgement": printable(judgement(finding)),
+        "judgement": judgement(finding),
         "line": against_tolerance(finding),
-        "expected": printable(finding.expected) if finding.expected is not None else "",
+        "expected": finding.expected if finding.expected is not None else "",
         "undecided": would_decide(finding) if finding.verdict == "inconclusive" else "",
-        "remedy": printable(finding.remedy) if finding.verdict == "fail" else "",
+        "remedy": finding.remedy if finding.verdict == "fail" else "",
         "contents": _contents(finding),
         "evidence": evidence,
         "locations": _locations(finding),
@@ -173,11 +179,11 @@ def _evidence(item: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
     from cnnaudit.report.figures import draw
 
-    piece: dict[str, Any] = {"title": printable(item.get("title", "")), "svg": "", "images": (), "table": None}
+    piece: dict[str, Any] = {"title": item.get("title", ""), "svg": "", "images": (), "table": None}
     if item.get("kind") == "table":
         piece["table"] = _table(item["columns"], item["rows"], MOST_ROWS)
     elif item.get("kind") == "images":
-        piece["images"] = [{"png": image["png"], "caption": printable(image["caption"])} for image in item["images"]]
+        piece["images"] = [{"png": image["png"], "caption": image["caption"]} for image in item["images"]]
     else:
         piece["svg"] = Markup(draw(item, prefix))  # text in it is escaped by Matplotlib
     return piece
@@ -190,7 +196,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int) -> 
         return all(isinstance(row[k], (int, float)) for row in rows)
 
     return {
-        "columns": [{"name": printable(name), "numeric": numeric(k)} for k, name in enumerate(columns)],
+        "columns": [{"name": name, "numeric": numeric(k)} for k, name in enumerate(columns)],
         "rows": [[_cell(value) for value in row] for row in rows[:most]],
         "more": max(len(rows) - most, 0),
     }
@@ -204,7 +210,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
-    return printable(value)
+    return str(value)
 
 
 def _locations(finding: Finding) -> dict[str, Any] | None:
@@ -260,7 +266,7 @@ def _target_facts(target: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _facts(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
     """The pairs that say something, as text."""
-    return [(printable(name), _cell(value)) for name, value in pairs if value is not None and value != ""]
+    return [(name, _cell(value)) for name, value in pairs if value is not None and value != ""]
 
 
 def _matrix(reports: Sequence[Report]) -> list[dict[str, Any]]:
@@ -274,14 +280,14 @@ def _matrix(reports: Sequence[Report]) -> list[dict[str, Any]]:
         cells = [
             {
                 "kind": found[check],
-                "name": printable(report.name),
+                "name": report.name,
                 "href": f"{folder_name(report.name)}/report.html#{_anchor(found[check], check)}",
             }
             if check in found
             else None
             for report, found in zip(reports, kinds)
         ]
-        rows.append({"check": printable(check), "cells": cells})
+        rows.append({"check": check, "cells": cells})
     return rows
 
 

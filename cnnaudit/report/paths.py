@@ -13,13 +13,14 @@ def folder_name(name: str) -> str:
 
     Example:
         >>> folder_name("digits-lenet"), folder_name("../etc")
-        ('digits-lenet', 'etc-e6a7f0d4')
+        ('digits-lenet', 'etc-f7f9121f')
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:LONGEST].rstrip(".")
-    if safe == name and safe.split(".")[0].upper() not in _RESERVED:
+    usable = safe and safe.partition(".")[0].upper() not in _RESERVED
+    if usable and safe == name:
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{safe}-{digest}" if safe and safe.split(".")[0].upper() not in _RESERVED else f"target-{digest}"
+    return f"{safe if usable else 'target'}-{digest}"
 
 
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{k}" for port in ("COM", "LPT") for k in range(1, 10))}

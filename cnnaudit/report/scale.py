@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnaudit.findings import Finding
-from cnnaudit.report.words import is_share, number, plural, printable, verdicts
+from cnnaudit.report.words import is_share, number, plural, verdicts
 
 BINS = 60
 MARGIN = 0.06
@@ -43,11 +43,11 @@ class Scale:
 
 
 def scale_over(values: Sequence[float], unit: str) -> Scale:
-    """An axis that holds all the values with a margin; a share's ends at 0 and 1."""
+    """An axis that holds all the values with a margin; that of a share ends at 0 and 1."""
     low, high = min(values), max(values)
     margin = (high - low) * MARGIN or abs(high) * 0.5 or 1.0
     low, high = low - margin, high + margin
-    if is_share(unit):
+    if is_share(unit) and min(values) >= 0 and max(values) <= 1:
         low, high = max(low, 0.0), min(high, 1.0)
     elif min(values) >= 0:
         low = max(low, 0.0)
@@ -96,7 +96,7 @@ def populations(measured: Mapping[str, Any] | None, finding: Finding) -> dict[st
         "value": scale.at(finding.statistic) if finding.statistic is not None else None,
         "false_alarms": _rate(measured.get("false_alarms")),
         "power": _rate(measured.get("power")),
-        "rule": printable(measured.get("rule", "")),
+        "rule": measured.get("rule", ""),
         **_tolerated(scale, finding.tolerance, finding.direction),
     }
 
@@ -114,7 +114,7 @@ def _row(row: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
     heights, edges = np.histogram(np.clip(values, scale.low, scale.high), BINS, (scale.low, scale.high))
     beyond = int(np.sum((values < scale.low) | (values > scale.high)))
     return {
-        "name": printable(row["name"]),
+        "name": row["name"],
         "kind": row["kind"],
         "n": len(values),
         "beyond": f"{beyond} beyond this scale" if beyond else "",

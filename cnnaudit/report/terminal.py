@@ -54,20 +54,28 @@ def render(parts: Sequence[RenderableType], width: int, color: bool) -> str:
 
     stream = io.StringIO()
     console = Console(
-        file=stream, width=width, force_terminal=color, color_system="standard" if color else None,
-        no_color=not color, highlight=False, markup=False, emoji=False, legacy_windows=False, _environ={},
-    )  # fmt: skip
+        file=stream,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
     for part in parts:
         console.print(part, overflow="fold")
     return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").split("\n"))
 
 
 def paragraph(text: str, indent: int = 0, style: str = "") -> RenderableType:
-    """Wrapped text with all its lines indented."""
+    """Wrapped printable text with all its lines indented."""
     from rich.padding import Padding
     from rich.text import Text
 
-    return Padding(Text(text, style=style), (0, 0, 0, indent), expand=False)
+    return Padding(Text(printable(text), style=style), (0, 0, 0, indent), expand=False)
 
 
 def shortened(text: str, cells: int) -> str:
@@ -127,17 +135,17 @@ def _told(entry: Entry) -> Iterator[RenderableType]:
     """One finding in full."""
     finding = entry.finding
     yield _head(entry.kind, finding.check)
-    yield paragraph(printable(entry.note or finding.summary), 4)
+    yield paragraph(entry.note or finding.summary, 4)
     if entry.note:
         return
     if finding.expected is not None:
-        yield paragraph(f"Expected: {printable(finding.expected)}", 4)
+        yield paragraph(f"Expected: {finding.expected}", 4)
     if finding.verdict == "inconclusive":
         yield paragraph(would_decide(finding), 4)
     if entry.kind in ("failed", "inconclusive"):
-        yield paragraph(printable(judgement(finding)), 4, "dim")
+        yield paragraph(judgement(finding), 4, "dim")
     if entry.kind == "failed" and finding.remedy:
-        yield paragraph(f"→ {printable(finding.remedy)}", 4)
+        yield paragraph(f"→ {finding.remedy}", 4)
 
 
 def _line(entry: Entry, width: int) -> Iterator[RenderableType]:
@@ -153,7 +161,7 @@ def _counted(report: Report, full: bool) -> Iterator[RenderableType]:
     """The findings that are only counted, or named where several targets share the screen."""
     found = counts(report)
     if not full and "trait" in found:
-        ids = [printable(entry.finding.check) for entry in entries(report) if entry.kind == "trait"]
+        ids = [entry.finding.check for entry in entries(report) if entry.kind == "trait"]
         yield paragraph(f"{LOOKS['trait'].icon} {plural(len(ids), 'trait')}  {', '.join(ids)}", 2, LOOKS["trait"].style)
     quiet = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found]
     if quiet:

@@ -125,9 +125,10 @@ def number(value: float, unit: str = "") -> str:
         >>> number(0.0234, "share of images"), number(12345.0), number(0.5), number(0.00002)
         ('2.34%', '12,345', '0.5', '2e-05')
     """
-    if is_share(unit):
-        return f"{_digits(100 * value)}%"
-    return _digits(value)
+    if not is_share(unit):
+        return _digits(value)
+    nearly_all = 0.9995 <= value < 1
+    return f"{100 * value:.5g}%" if nearly_all else f"{_digits(100 * value)}%"
 
 
 def is_share(unit: str) -> bool:
@@ -139,7 +140,7 @@ def _digits(value: float) -> str:
     """Three significant digits, no exponent between 0.0001 and a trillion."""
     if value == 0:
         return "0"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 

@@ -54,38 +54,109 @@ def all_evidence() -> tuple:
     ring = np.maximum(abs(rows - 13.5), abs(columns - 13.5)) / 13.5
     pictures = np.clip(ring + rng.normal(0, 0.1, (6, 3, 28, 28)), 0, 1)
     return (
-        evidence.images("The images whose prediction changes most", pictures, [f"image {k}: cat, then dog" for k in range(6)]),
+        evidence.images(
+            "The images whose prediction changes most", pictures, [f"image {k}: cat, then dog" for k in range(6)]
+        ),
         evidence.heat_map("Mean activation of the last layer", ring**8 * 0.9, label="activation"),
-        evidence.heat_map("Confusion", rng.integers(0, 200, (3, 3)), label="images", rows="label", columns="prediction"),
+        evidence.heat_map(
+            "Confusion", rng.integers(0, 200, (3, 3)), label="images", rows="label", columns="prediction"
+        ),
         evidence.null_distribution(
-            "The statistic when labels are shuffled", rng.normal(0.01, 0.004, 1000), 0.19, label="share of images", tolerance=0.02
+            "The statistic when labels are shuffled",
+            rng.normal(0.01, 0.004, 1000),
+            0.19,
+            label="share of images",
+            tolerance=0.02,
         ),
         evidence.curve(
-            "Accuracy when the image is turned", range(0, 50, 5),
+            "Accuracy when the image is turned",
+            range(0, 50, 5),
             {"this model": np.linspace(0.95, 0.6, 10), "untrained twin": np.linspace(0.33, 0.34, 10)},
-            x_label="rotation (degrees)", y_label="accuracy",
+            x_label="rotation (degrees)",
+            y_label="accuracy",
         ),
         evidence.bars(
-            "Changed predictions per class", {"benign": 0.01, "malignant": 0.37, "a class with a rather long name": 0.02},
-            label="share of images", tolerance=0.02,
+            "Changed predictions per class",
+            {"benign": 0.01, "malignant": 0.37, "a class with a rather long name": 0.02},
+            label="share of images",
+            tolerance=0.02,
         ),
-        evidence.table("Worst classes", ["class", "images", "changed", "share"], [["malignant", 250, 92, 0.368], ["benign", 250, 3, 0.012]]),
-    )  # fmt: skip
+        evidence.table(
+            "Worst classes",
+            ["class", "images", "changed", "share"],
+            [["malignant", 250, 92, 0.368], ["benign", 250, 3, 0.012]],
+        ),
+    )
 
 
 def make_report(name: str = "tumour-v7", **changes: object) -> Report:
     """A report with every verdict and outcome."""
-    locations = [Location(0.37, class_name="malignant", image="data/validation/malignant/0042.png"), Location(0.012, class_name="benign")]  # fmt: skip
+    locations = [
+        Location(0.37, class_name="malignant", image="data/validation/malignant/0042.png"),
+        Location(0.012, class_name="benign"),
+    ]
     findings = [
         finding("behavior.invariance[rotation]", "fail", evidence=all_evidence(), locations=tuple(locations)),
-        finding("behavior.claimed_accuracy", "inconclusive", statistic=0.94, interval=(0.91, 0.96), tolerance=0.93, direction="at_least", summary="The model is right on 470 of 500 images."),
-        finding("dataset.leakage", "fail", summary="Of 500 validation images, 95 stand in the training set.", expected="same patient, two visits; kept on purpose until the new split"),
-        finding("dataset.constant_class", "pass", summary="The least varied class, benign, varies as much as the others.", statistic=0.91, interval=(0.8, 1.02), tolerance=0.3, direction="at_least", unit="ratio", evidence=(evidence.bars("Spread per class", {"benign": 0.91, "malignant": 1.09}, label="spread (relative)", tolerance=0.3),)),
-        finding("dataset.border_shortcut", "pass", summary="The outer ring of pixels does not tell the classes apart.", statistic=0.52, interval=(0.46, 0.58), tolerance=0.7, unit="AUC"),
-        finding("padding.uneven_application", "fail", gate=False, statistic=5.0, interval=(5.0, 5.0), tolerance=0.0, unit="layers", confidence=None, p_value=None, n=5, n_unit="layers", summary="Five of five strided layers leave padding unused on one side at 224 x 224; 225 x 225 would be even."),
+        finding(
+            "behavior.claimed_accuracy",
+            "inconclusive",
+            statistic=0.94,
+            interval=(0.91, 0.96),
+            tolerance=0.93,
+            direction="at_least",
+            summary="The model is right on 470 of 500 images.",
+        ),
+        finding(
+            "dataset.leakage",
+            "fail",
+            summary="Of 500 validation images, 95 stand in the training set.",
+            expected="same patient, two visits; kept on purpose until the new split",
+        ),
+        finding(
+            "dataset.constant_class",
+            "pass",
+            summary="The least varied class, benign, varies as much as the others.",
+            statistic=0.91,
+            interval=(0.8, 1.02),
+            tolerance=0.3,
+            direction="at_least",
+            unit="ratio",
+            evidence=(
+                evidence.bars(
+                    "Spread per class", {"benign": 0.91, "malignant": 1.09}, label="spread (relative)", tolerance=0.3
+                ),
+            ),
+        ),
+        finding(
+            "dataset.border_shortcut",
+            "pass",
+            summary="The outer ring of pixels does not tell the classes apart.",
+            statistic=0.52,
+            interval=(0.46, 0.58),
+            tolerance=0.7,
+            unit="AUC",
+        ),
+        finding(
+            "padding.uneven_application",
+            "fail",
+            gate=False,
+            statistic=5.0,
+            interval=(5.0, 5.0),
+            tolerance=0.0,
+            unit="layers",
+            confidence=None,
+            p_value=None,
+            n=5,
+            n_unit="layers",
+            summary="Five of five strided layers leave padding unused at 224 x 224; 225 x 225 would be even.",
+        ),
         finding("padding.blind_spot", "pass", summary="A small stimulus is found equally well wherever it stands."),
-        finding("dataset.metadata_shortcut", "not_applicable", summary="the target has no metadata: set data.metadata in its file"),
-    ]  # fmt: skip
+        finding(
+            "dataset.metadata_shortcut",
+            "not_applicable",
+            summary="the target has no metadata: set data.metadata in its file",
+        ),
+    ]
     values: dict = {
         "target": {
             "name": name,
@@ -98,12 +169,32 @@ def make_report(name: str = "tumour-v7", **changes: object) -> Report:
                 "train": {"images": 2000, "per_class": {"benign": 1000, "malignant": 1000}},
                 "validation": {"images": 500, "per_class": {"benign": 250, "malignant": 250}},
             },
-            "expected": [{"check": "dataset.leakage", "reason": "same patient, two visits; kept on purpose until the new split", "until": None}],
+            "expected": [
+                {
+                    "check": "dataset.leakage",
+                    "reason": "same patient, two visits; kept on purpose until the new split",
+                    "until": None,
+                }
+            ],
         },
-        "environment": {"cnnaudit": "0.1.0", "python": "3.11.9", "torch": "2.15.0", "device": "cpu", "profile": "quick", "seed": 0, "strict": False, "time": TIME},
+        "environment": {
+            "cnnaudit": "0.1.0",
+            "python": "3.11.9",
+            "torch": "2.15.0",
+            "device": "cpu",
+            "profile": "quick",
+            "seed": 0,
+            "strict": False,
+            "time": TIME,
+        },
         "findings": tuple(findings),
-        "errors": ({"check": "behavior.determinism", "message": "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x9 and 16x2)"},),
-    }  # fmt: skip
+        "errors": (
+            {
+                "check": "behavior.determinism",
+                "message": "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x9 and 16x2)",
+            },
+        ),
+    }
     return Report(**{**values, **changes})
 
 
@@ -147,11 +238,30 @@ def hostile_report() -> Report:
     )
     place = (Location(1.0, layer=HOSTILE, unit=1, class_name=HOSTILE, pixel=(1, 2), image=HOSTILE),)
     findings = [
-        finding(f"{family}.{HOSTILE}", verdict, gate=gate, target=HOSTILE, evidence=items, locations=place, expected=expected, **texts)
+        finding(
+            f"{family}.{HOSTILE}",
+            verdict,
+            gate=gate,
+            target=HOSTILE,
+            evidence=items,
+            locations=place,
+            expected=expected,
+            **texts,
+        )
         for family, verdict, gate, expected in [
-            ("a", "fail", True, None), ("b", "fail", True, HOSTILE), ("c", "inconclusive", True, None),
-            ("d", "fail", False, None), ("e", "pass", True, None), ("f", "not_applicable", True, None),
+            ("a", "fail", True, None),
+            ("b", "fail", True, HOSTILE),
+            ("c", "inconclusive", True, None),
+            ("d", "fail", False, None),
+            ("e", "pass", True, None),
+            ("f", "not_applicable", True, None),
         ]
-    ]  # fmt: skip
-    target = {"name": HOSTILE, "source": HOSTILE, "file": HOSTILE, "classes": [HOSTILE], "splits": {HOSTILE: {"images": 1, "per_class": {HOSTILE: 1}}}}  # fmt: skip
+    ]
+    target = {
+        "name": HOSTILE,
+        "source": HOSTILE,
+        "file": HOSTILE,
+        "classes": [HOSTILE],
+        "splits": {HOSTILE: {"images": 1, "per_class": {HOSTILE: 1}}},
+    }
     return Report(target, {"time": TIME, HOSTILE: HOSTILE}, tuple(findings), ({"check": HOSTILE, "message": HOSTILE},))

@@ -1,0 +1,85 @@
+"""The terminal summary: never too wide, worst first, short."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.cells import cell_len
+
+from cnnaudit.report import Report, terminal_summary
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_line_is_wider_than_the_terminal(report, hostile_report, make, width):
+    for reports in ([report], [hostile_report], [hostile_report, report, make("x" * 200)]):
+        text = terminal_summary(reports, width=width)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\u202a-\u202e]", text)
+
+
+def test_a_failure_has_its_sentence_number_tolerance_and_remedy(report):
+    text = " ".join(terminal_summary([report]).split())
+    assert "✗ failed behavior.invariance[rotation] Of 500 images, 95 change their prediction." in text
+    assert "Measured 19% (15% to 24%), tolerated at most 2% [500 images, 99.7% interval, p < 0.001]." in text
+    assert "→ Train with the variation that the file claims, or withdraw the claim." in text
+
+
+def test_worst_comes_first_and_passes_are_only_counted(report):
+    text = terminal_summary([report])
+    order = ["crashed", "✗ failed", "? inconclusive", "≈ expected", "◆ trait", "✓ 3 passed and 1 not applicable"]
+    places = [text.index(word) for word in order[1:]]
+    assert places == sorted(places)
+    assert text.index("! crashed") < places[0]
+    assert "padding.blind_spot" not in text
+
+
+def test_inconclusive_says_how_many_images_would_decide(report):
+    assert "About 1,840 images would decide; this run had 500." in terminal_summary([report])
+
+
+def test_expected_gives_its_reason(report):
+    assert "same patient, two visits; kept on purpose until the new split" in terminal_summary([report])
+
+
+def test_expectation_that_no_longer_fails_is_told(make, finding_of):
+    report = make(findings=(finding_of("dataset.leakage", "pass"),), errors=())
+    text = " ".join(terminal_summary([report]).split())
+    assert "failed dataset.leakage dataset.leakage is expected to fail but no longer fails" in text
+    assert "tolerated" not in text
+
+
+def test_nine_targets_stay_short(make, finding_of):
+    verdicts = ["pass"] * 13 + ["fail"] * 3 + ["inconclusive"] * 2 + ["not_applicable"] * 2
+    reports = []
+    for k in range(9):
+        findings = [
+            finding_of(f"family.check_number_{i}", verdict, gate=False, target=f"target-{k}")
+            for i, verdict in enumerate(verdicts)
+        ]
+        findings += [finding_of("dataset.leakage", "fail"), finding_of("behavior.x", "fail" if k == 4 else "pass")]
+        reports.append(make(f"shapes-4.0-rotation-noise-replicate-{k}", findings=tuple(findings), errors=()))
+    text = terminal_summary(reports)
+    lines = text.splitlines()
+    assert len(lines) < 100
+    assert lines[0] == "9 targets audited, 1 failing"
+    assert lines[3].split()[:2] == ["✗", "shapes-4.0-rotation-noise-replicate-4"]
+    assert all(cell_len(line) <= 80 for line in lines)
+
+
+def test_targets_where_all_is_well_take_one_line(make, finding_of):
+    good = [make(f"good-{k}", findings=(finding_of("a.b", "pass"),), errors=()) for k in range(3)]
+    assert len(terminal_summary(good).splitlines()) == 6
+
+
+def test_color_only_on_request(report):
+    assert "\x1b[" not in terminal_summary([report])
+    colored = terminal_summary([report], color=True)
+    assert "\x1b[" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored).replace(" ", "") == terminal_summary([report]).replace(" ", "")
+
+
+def test_nothing_audited_is_not_called_a_pass():
+    assert "Nothing was audited." in terminal_summary([Report({"name": "empty"})])
+    assert "Interrupted" in terminal_summary([Report({"name": "empty"}, complete=False)])
+    assert terminal_summary([]) == ""
