@@ -171,7 +171,7 @@ class Session:
         if target not in self._described:
             run = self.settings
             about = environment(run.profile, run.seed, target.device, strict=run.strict, time=run.started)
-            self._described[target] = describe(target, target.source), about
+            self._described[target] = describe(target), about
         return Record(check.id, *self._described[target], tuple(findings), error)
 
 

@@ -136,11 +136,11 @@ def _heat_map(item: Mapping[str, Any]) -> Figure:
 
 
 def _null_distribution(item: Mapping[str, Any]) -> Figure:
-    """A histogram of the statistic without the defect, the observed value and the tolerance marked."""
+    """A histogram of the null distribution, the observed value and the tolerance marked."""
     figure, axes = _axes(2.5)
     null = np.asarray(item["null"], dtype=float)
     heights, edges = np.histogram(null, _edges([*null, item["observed"]], 48))
-    axes.stairs(heights, edges, fill=True, color=CLEAN, alpha=0.65, label="without the defect")
+    axes.stairs(heights, edges, fill=True, color=CLEAN, alpha=0.65, label="null distribution")
     _value_axis(axes.xaxis, item["label"])
     axes.set_ylabel("resamples")
     axes.axvline(

@@ -18,6 +18,7 @@ from cnnaudit.report.words import (
     basis,
     between,
     entries,
+    explanation,
     headline,
     is_share,
     judgement,
@@ -25,6 +26,7 @@ from cnnaudit.report.words import (
     overall,
     plural,
     printable,
+    quantity,
     question,
     status,
     tolerance,
@@ -147,9 +149,10 @@ def _card(entry: Entry) -> dict[str, Any]:
         "question": question(finding.check),
         "summary": finding.summary,
         "note": entry.note,
-        "measured": number(finding.statistic, finding.unit) if finding.statistic is not None else "",
+        "measured": quantity(finding.statistic, finding.unit) if finding.statistic is not None else "",
         "between": f"({between(finding)})" if between(finding) else "",
         "statistic_name": finding.statistic_name or finding.unit,
+        "explanation": explanation(finding.unit),
         "tolerance": tolerance(finding),
         "judgement": judgement(finding),
         "line": against_tolerance(finding),
@@ -225,7 +228,7 @@ def _locations(finding: Finding) -> dict[str, Any] | None:
         + [number(place["statistic"], finding.unit) if is_share(finding.unit) else place["statistic"]]
         for place in places
     ]
-    table = _table([*names, finding.statistic_name or "statistic"], rows, MOST_LOCATIONS)
+    table = _table([*names, "value"], rows, MOST_LOCATIONS)
     table["columns"][-1]["numeric"] = True
     return table
 
@@ -240,7 +243,7 @@ def _finding_facts(finding: Finding) -> list[tuple[str, str]]:
         ("rests on", basis(finding)),
         ("could be told from the tolerance", number(nearest, finding.unit) if nearest is not None else ""),
         ("profile, seed", f"{finding.profile}, {finding.seed}" if finding.profile else ""),
-        ("time", f"{finding.seconds:.1f} s" if finding.seconds else ""),
+        ("time", f"{max(finding.seconds, 0.1):.1f} s" if finding.seconds else ""),
         ("reference", finding.reference),
     ]
     return _facts(pairs)
@@ -254,8 +257,7 @@ def _target_facts(target: Mapping[str, Any]) -> list[tuple[str, str]]:
     shown = ", ".join(map(str, classes[:8])) + (", …" if len(classes) > 8 else "")
     return _facts(
         [
-            ("model", target.get("source")),
-            ("audit file", target.get("file")),
+            ("audit file", target.get("source")),
             ("classes", f"{len(classes)}: {shown}" if classes else None),
             ("input", f"{' x '.join(map(str, size))} pixels, {channels} channel(s)" if size else None),
             *((f"{name} images", f"{split['images']:,}") for name, split in target.get("splits", {}).items()),

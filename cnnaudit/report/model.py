@@ -102,15 +102,14 @@ class Report:
             raise ValueError(f"the report is malformed: {type(error).__name__} {error}") from None
 
 
-def describe(target: AuditTarget, file: str = "") -> dict[str, Any]:
-    """What was audited, as JSON values without machine paths; `file` is the audit file.
+def describe(target: AuditTarget) -> dict[str, Any]:
+    """What was audited, as JSON values without machine paths.
 
-    Gives `name`, `source`, `file`, `classes`, `input`, `claims`, `splits` (images in all and per class) and `expected`.
+    Gives `name`, `source` (the audit file), `classes`, `input`, `claims`, `splits` (images in all and per class) and `expected`.
     """
     return {
         "name": target.name,
         "source": _portable(target.source),
-        "file": _portable(file),
         "classes": list(target.classes),
         "input": asdict(target.input) | {"size": list(target.input.size)},
         "claims": {key: value for key, value in asdict(target.claims).items() if value not in (None, False)},

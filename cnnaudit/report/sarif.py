@@ -98,7 +98,7 @@ def _result(report: Report, entry: Entry, rule: int) -> dict[str, Any]:
 
 def _location(report: Report, finding: Finding) -> dict[str, Any]:
     """The audit file, relative to the repository, and the layers or classes the finding names."""
-    name = str(report.target.get("file") or DEFAULT_FILE)
+    name = str(report.target.get("source") or DEFAULT_FILE)
     parts = [part for part in PurePosixPath(_text(name)).parts if part not in ("/", "..", ".")]
     places = [{"fullyQualifiedName": _text(finding.check)}]
     places += [{"fullyQualifiedName": text} for text in map(_place, finding.locations[:MOST_LOCATIONS]) if text]

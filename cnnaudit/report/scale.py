@@ -33,8 +33,8 @@ class Scale:
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Two to five round values with their positions."""
-        rough = (self.high - self.low) / 4
+        """Two to six round values with their positions."""
+        rough = (self.high - self.low) / 5
         magnitude = 10.0 ** math.floor(math.log10(rough))
         step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= rough)
         first = math.ceil(self.low / step)

@@ -157,10 +157,20 @@ def measured(finding: Finding) -> str:
     """The number with its interval, such as `19% (15% to 24%)`."""
     if finding.statistic is None:
         return "not measured"
-    text = number(finding.statistic, finding.unit)
-    if finding.unit and not is_share(finding.unit):
-        text += f" {finding.unit}"
-    return f"{text} ({between(finding)})" if between(finding) else text
+    text = quantity(finding.statistic, finding.unit)
+    explained = [part for part in (between(finding), explanation(finding.unit)) if part]
+    return f"{text} ({'; '.join(explained)})" if explained else text
+
+
+def quantity(value: float, unit: str) -> str:
+    """The number with its unit where that is a noun, such as `5 layers`, `19%` or `0.7`."""
+    noun = "" if is_share(unit) or unit == "ratio" or explanation(unit) else unit
+    return f"{number(value, unit)} {noun}".rstrip()
+
+
+def explanation(unit: str) -> str:
+    """The unit where it explains the ends of a scale, such as `0: chance, 1: perfect`."""
+    return unit if ":" in unit else ""
 
 
 def between(finding: Finding) -> str:

@@ -160,8 +160,7 @@ def make_report(name: str = "tumour-v7", **changes: object) -> Report:
     values: dict = {
         "target": {
             "name": name,
-            "source": "hospital.models:build",
-            "file": "audit.toml",
+            "source": "audit.toml",
             "classes": ["benign", "malignant"],
             "input": {"channels": 3, "size": [224, 224]},
             "claims": {"accuracy": 0.93, "rotation_degrees": 15},
@@ -260,7 +259,6 @@ def hostile_report() -> Report:
     target = {
         "name": HOSTILE,
         "source": HOSTILE,
-        "file": HOSTILE,
         "classes": [HOSTILE],
         "splits": {HOSTILE: {"images": 1, "per_class": {HOSTILE: 1}}},
     }

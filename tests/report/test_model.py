@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,12 @@ def test_describe_has_no_machine_path(tmp_path, monkeypatch):
         net,
         {"validation": (images, labels)},
         classes=("a", "b"),
-        source="/home/somebody/model.pt2",
+        source=str(tmp_path / "configs" / "audit.toml"),
         expected=(Expectation("dataset.leakage", "known"),),
     )
-    said = describe(target, str(tmp_path / "configs" / "audit.toml"))
-    assert (said["source"], said["file"]) == ("model.pt2", "configs/audit.toml")
+    said = describe(target)
+    assert said["source"] == "configs/audit.toml"
+    assert describe(replace(target, source="/home/somebody/audit.toml"))["source"] == "audit.toml"
     assert said["splits"]["validation"] == {"images": 6, "per_class": {"a": 4, "b": 2}}
     assert said["expected"] == [{"check": "dataset.leakage", "reason": "known", "until": None}]
     json.dumps(said, allow_nan=False)

@@ -233,7 +233,7 @@ def test_fingerprints_depend_on_check_and_target_not_on_numbers(make, finding_of
 
 def test_location_is_the_audit_file_relative(report, make):
     def uri(file):
-        target = {**report.target, "file": file}
+        target = {**report.target, "source": file}
         place = sarif(make(target=target))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
         return place["artifactLocation"]["uri"]
 
