@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ def read(path: str | Path) -> AuditFile:
     ignore, overrides = _checks(raw.get("checks", {}), problems)
     expected = _expected(raw.get("expected", []), problems)
     _resolve_files(tables, path.parent, problems)
-    _fit(tables, problems)
+    _fit_input(tables["model"], tables["input"], problems)
+    _fit_data(tables["data"], raw["data"] if isinstance(raw.get("data"), dict) else (), problems)
     if problems:
         raise ConfigError(problems, str(path))
     data = tables["data"]
@@ -235,11 +236,8 @@ def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: li
             data[split] = (resolve(f"data.{split}", data[split][0], "folder"), data[split][1])
 
 
-def _fit(tables: dict[str, dict[str, Any]], problems: list[str]) -> None:
-    """Whether the values fit each other; classes that the file leaves out are the folder names."""
-    from cnnaudit.data.folders import class_folders
-
-    model, image, data = tables["model"], tables["input"], tables["data"]
+def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]) -> None:
+    """Whether the values of [model] and [input] fit each other."""
     for key in ("mean", "std"):
         if len(image[key]) not in (1, image["channels"]):
             problems.append(
@@ -255,21 +253,23 @@ def _fit(tables: dict[str, dict[str, Any]], problems: list[str]) -> None:
         problems.append(
             f"model.weights = '{model['weights'].name}': {model['source'].name} holds its own; leave it out"
         )
-    if not any(data[split] for split in SPLITS):
+
+
+def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:
+    """Whether the values of [data] fit each other; classes that are not given are the folder names."""
+    from cnnaudit.data.folders import class_folders
+
+    if not set(SPLITS) & set(given):
+        problems.append(f"data.validation: missing, and so is data.train; expected {KEYS['data']['train'].accepted}")
+    sources = [data[split][0] for split in SPLITS if data[split]]
+    if sources and "classes" not in given:
+        folder = next((source for source in sources if isinstance(source, Path) and source.is_dir()), None)
+        data["classes"] = class_folders(folder) if folder else ()
+        if len(data["classes"]) < 2:
+            found = f"; {folder} has fewer than two folders to name them" if folder else ""
+            problems.append(f"data.classes: missing; expected {KEYS['data']['classes'].accepted}{found}")
+    indices, classes = data["class_indices"], data["classes"]
+    if indices and classes and len(indices) != len(classes):
         problems.append(
-            f"data.validation: missing, and so is data.train; expected {KEYS['data']['validation'].accepted}"
-        )
-    folders = [data[split][0] for split in SPLITS if data[split] and isinstance(data[split][0], Path)]
-    if data["classes"] is None and folders and folders[0].is_dir():
-        classes = data["classes"] = class_folders(folders[0])
-        if len(classes) < 2:
-            problems.append(
-                f"data.classes: missing, and {folders[0]} has fewer than two folders to take the names from"
-            )
-    elif data["classes"] is None and not folders and any(data[split] for split in SPLITS):
-        problems.append("data.classes: missing; expected the names of the classes in the order of the logits")
-    if data["class_indices"] and data["classes"] and len(data["class_indices"]) != len(data["classes"]):
-        problems.append(
-            f"data.class_indices: expected one number for each of {len(data['classes'])} classes, "
-            f"got {len(data['class_indices'])}"
+            f"data.class_indices: expected one number for each of {len(classes)} classes, got {len(indices)}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,10 +70,9 @@ def _prefer(folder: Path) -> None:
     taken = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
-        if (file := _origin(module))
-        and any(file.is_relative_to(other) for other in _folders)
+        if str(getattr(module, "__file__", "")).startswith(tuple(f"{other}{os.sep}" for other in _folders))
         and (own := _file_of(folder, name))
-        and own != file
+        and own != _origin(module)
     }
     for name in list(sys.modules):
         if name.partition(".")[0] in taken:
