@@ -105,7 +105,8 @@ class Report:
 def describe(target: AuditTarget) -> dict[str, Any]:
     """What was audited, as JSON values without machine paths.
 
-    Gives `name`, `source` (the audit file), `classes`, `input`, `claims`, `splits` (images in all and per class) and `expected`.
+    Gives `name`, `source` (the audit file), `classes`, `input`, `claims`, `splits` (images, in all and per class)
+    and `expected`.
     """
     return {
         "name": target.name,
