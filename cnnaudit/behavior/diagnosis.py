@@ -1,0 +1,92 @@
+"""Why a model misses its accuracy: cheap trials of the usual mistakes in its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.errors import AuditError
+
+if TYPE_CHECKING:
+    import torch
+
+SIGNIFICANT = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A change of the description under which more images are right: what was changed, and `right` before and after."""
+
+    what: str
+    before: int
+    after: int
+    n: int
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How many images of each class (row) are predicted as each class (column), int (K, K).
+
+    Example:
+        >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def class_order(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Mistake] | None:
+    """The order of classes that explains the predictions better than the given one, where one does so clearly.
+
+    Half of the images choose the one-to-one matching of predicted with true classes that makes most of them right
+    (linear assignment on their confusion matrix); the other half says how many it makes right, and whether that is
+    significantly more (exact McNemar test), so that a chance matching of many classes is not taken for a finding.
+
+    Returns:
+        `order` (K,), the class that each logit stands for, with the numbers on the second half; or None.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    first = np.zeros(len(labels), dtype=bool)
+    first[rng.permutation(len(labels))[: len(labels) // 2]] = True
+    counts = confusion(labels[first], predicted[first], classes)
+    # ties go to the given order
+    order = linear_sum_assignment(counts.T + np.eye(classes) / (2 * classes), maximize=True)[1]
+    mistake = _compare("", labels[~first] == predicted[~first], labels[~first] == order[predicted[~first]])
+    return (order, mistake) if mistake else None
+
+
+def input_mistake(
+    answer: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, labels: torch.Tensor, predicted: torch.Tensor
+) -> Mistake | None:
+    """The change of the pixels that makes most images right, where it makes significantly more right.
+
+    Tried are: channels reversed, pixels up to 255, black and white exchanged.
+    """
+    changes: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "input.scale = 255": lambda pixels: 255 * pixels,
+        "black and white exchanged": lambda pixels: 1 - pixels,
+    }
+    if images.shape[1] == 3:
+        changes["the other input.order"] = lambda pixels: pixels.flip(1)
+    found = []
+    for what, change in changes.items():
+        try:
+            right = (answer(change(images)).argmax(1) == labels).numpy()
+        except AuditError:  # a trial that the model cannot answer explains nothing
+            continue
+        found.append(_compare(what, (predicted == labels).numpy(), right))
+    return max((mistake for mistake in found if mistake), key=lambda mistake: mistake.after, default=None)
+
+
+def _compare(what: str, before: np.ndarray, after: np.ndarray) -> Mistake | None:
+    """The mistake, where more images are right afterwards than chance explains (exact McNemar test)."""
+    from scipy.stats import binom
+
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    if binom.sf(gained - 1, gained + lost, 0.5) > SIGNIFICANT:
+        return None
+    return Mistake(what, int(before.sum()), int(after.sum()), len(before))
