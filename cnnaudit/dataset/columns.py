@@ -10,6 +10,19 @@ FEW_VALUES = 10
 _FOLDS = 2
 
 
+def comparable(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The columns as they are where all are numbers, else all as text: `7` in one file is "7" beside "7b" in another.
+
+    Example:
+        >>> [column.tolist() for column in comparable(np.array([7]), np.array(["7b"]))]
+        [['7'], ['7b']]
+    """
+    arrays = tuple(np.asarray(column) for column in columns)
+    if all(array.dtype.kind in "biuf" for array in arrays):
+        return arrays
+    return tuple(array.astype(str) for array in arrays)
+
+
 def unusable(column: np.ndarray) -> str:
     """Why a column cannot be asked: constant, or an identifier; empty where it can.
 
@@ -53,7 +66,7 @@ def predict_label(
     return np.where(equal, best[place], 0).astype(np.int64)
 
 
-def cross_predict(column: np.ndarray, labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+def _cross_predict(column: np.ndarray, labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """`predict_label` where there is one split only: each half is predicted from the other."""
     half = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
@@ -65,3 +78,20 @@ def cross_predict(column: np.ndarray, labels: np.ndarray, classes: int, rng: np.
         if held.any() and not held.all():
             predicted[held] = predict_label(column[~held], labels[~held], column[held], classes, is_numeric(column))
     return predicted
+
+
+def ask_column(
+    known: tuple[np.ndarray, np.ndarray] | None,
+    asked: tuple[np.ndarray, np.ndarray],
+    classes: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The label that a column suggests for each image asked about.
+
+    Args:
+        known: values and labels to learn from; None: each half of those asked is predicted from the other half.
+        asked: values and labels (n,).
+    """
+    if known is None:
+        return _cross_predict(*asked, classes, rng)
+    return predict_label(*known, asked[0], classes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnaudit.dataset.scan import Scan
 from cnnaudit.progress import progress
+from cnnaudit.statistics import proportion_interval
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,41 @@ class Twins:
     near: np.ndarray
     similarity: np.ndarray
     partner: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CopyShares:
+    """Per class of the validation images, in ascending order of labels: arrays of shape (k,).
+
+    Attributes:
+        n, exact, near: images looked at, and how many have an exact, or else a near, copy in training.
+        share: of the class's images with a copy; low, high: its interval, simultaneous over the classes.
+    """
+
+    classes: np.ndarray
+    n: np.ndarray
+    exact: np.ndarray
+    near: np.ndarray
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def copy_shares(twins: Twins, validation: Scan, train: Scan, confidence: float) -> CopyShares:
+    """The share of each class's validation images that have a twin in training.
+
+    Where both splits were looked through whole it is a count, and its interval a point. Else it is (copies found) /
+    (n * share of training looked at), with an exact binomial interval.
+    """
+    classes, rows = np.unique(validation.labels, return_inverse=True)
+    n, exact, near = (np.bincount(rows, weights=x).astype(int) for x in (np.ones(len(rows)), twins.exact, twins.near))
+    share = (exact + near) / n / train.share
+    low, high = share, share
+    if validation.share < 1 or train.share < 1:
+        of_each = 1 - (1 - confidence) / len(classes)
+        bounds = [proportion_interval(int(found), int(size), of_each) for found, size in zip(exact + near, n)]
+        low, high = np.array(bounds).T / train.share
+    return CopyShares(classes, n, exact, near, *(np.minimum(x, 1.0) for x in (share, low, high)))
 
 
 def find_twins(queries: Scan, others: Scan) -> Twins:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cnnaudit.dataset import scores
 
 if TYPE_CHECKING:
     import torch
@@ -69,3 +72,51 @@ def small_tree(features: np.ndarray, labels: np.ndarray, leaves: int, fewest: in
     )
     fitted: DecisionTreeClassifier = tree.fit(features, labels)
     return fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What a small tree achieves beside a model.
+
+    Attributes:
+        tree: the fitted tree.
+        score, larger, model: balanced accuracy above chance of the tree, of a larger tree and of the model.
+        ratio: score over model; `interval`: of the ratio.
+    """
+
+    tree: DecisionTreeClassifier
+    score: float
+    larger: float
+    model: float
+    ratio: float
+    interval: tuple[float, float]
+
+
+def explain(
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    answers: np.ndarray,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Explained:
+    """How much of what a model achieves above chance a tree of max(6, 2K) leaves achieves.
+
+    The larger tree has max(16, 5K) leaves. The interval is a Bayesian bootstrap over the validation images of each
+    class, tree and model on the same images.
+
+    Args:
+        train, validation: features (n, d) and labels (n,); the trees are fitted to the first and asked of the second.
+        answers: the model's classes for the validation images, (n,).
+    """
+    questions, truth = validation
+    k = len(np.unique(train[1]))
+    tree, larger = (small_tree(*train, leaves) for leaves in (max(6, 2 * k), max(16, 5 * k)))
+    guessed = tree.predict(questions)
+    score, model = (scores.balanced_score(given, truth) for given in (guessed, answers))
+    counts = scores.class_counts(2 * (guessed == truth) + (answers == truth), truth, 4)
+    rates = scores.draw_counts(counts, rng)
+    drawn, reached = (scores.above_chance(rates[..., right].sum(axis=-1)) for right in ([2, 3], [1, 3]))
+    ratios = np.clip(drawn / np.maximum(reached, 1e-3), -1, 3)
+    bounds = scores.interval(score / model, ratios, confidence)
+    beside = scores.balanced_score(larger.predict(questions), truth)
+    return Explained(tree, score, beside, model, score / model, bounds)

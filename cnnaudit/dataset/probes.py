@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cnnaudit.dataset.scores import above_chance
 
 FOLDS = 5
 PENALTY = 0.3
+_VALUES = 2_000_000  # targets of so many permutations at once
 
 
 def cross_validated_smoother(features: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -51,10 +54,45 @@ def permuted_scores(
     smoother: np.ndarray, labels: np.ndarray, classes: int, permutations: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`above_chance` of the probe for random permutations of the labels: (permutations,)."""
-    sizes = np.bincount(labels, minlength=classes)
-    scores = np.empty(permutations)
-    for row in range(permutations):
-        shuffled = rng.permutation(labels)
-        right = probe_predictions(smoother, shuffled, classes) == shuffled
-        scores[row] = above_chance(np.bincount(shuffled[right], minlength=classes) / sizes)
-    return scores
+    n, sizes = len(labels), np.bincount(labels, minlength=classes)
+    smoother, weights = smoother.astype(np.float32), (n / sizes).astype(np.float32)
+    chunk = max(1, _VALUES // (n * classes))
+    scores = []
+    for start in range(0, permutations, chunk):
+        shuffled = np.stack([rng.permutation(labels) for _ in range(min(chunk, permutations - start))])
+        targets = np.zeros((n, len(shuffled), classes), dtype=np.float32)
+        targets[np.arange(n), np.arange(len(shuffled))[:, None], shuffled] = weights[shuffled]
+        predicted = (smoother @ targets.reshape(n, -1)).reshape(targets.shape).argmax(axis=2).T
+        right = np.stack([((predicted == shuffled) & (shuffled == k)).sum(axis=1) for k in range(classes)], axis=1)
+        scores.append(above_chance(right / sizes))
+    return np.concatenate(scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Held-out predictions of the probe (n,), the labels (n,), and its scores on permuted labels (permutations,)."""
+
+    predicted: np.ndarray
+    labels: np.ndarray
+    null: np.ndarray
+
+
+def ask_probe(features: np.ndarray, labels: np.ndarray, permutations: int, rng: np.random.Generator) -> Probe | None:
+    """The probe in 5 folds of about equal mixture; None without two classes of at least 5 images each.
+
+    Classes with fewer images are left out.
+
+    Args:
+        features: (n, d).
+        labels: (n,).
+    """
+    found, counts = np.unique(labels, return_counts=True)
+    kept = found[counts >= FOLDS]
+    if len(kept) < 2:
+        return None
+    rows = rng.permutation(np.nonzero(np.isin(labels, kept))[0])
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    coded = np.searchsorted(kept, labels[rows])
+    smoother = cross_validated_smoother(features[rows], np.arange(len(rows)) % FOLDS)
+    null = permuted_scores(smoother, coded, len(kept), permutations, rng)
+    return Probe(probe_predictions(smoother, coded, len(kept)), coded, null)

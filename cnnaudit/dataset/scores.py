@@ -89,3 +89,18 @@ def balanced_interval(
 def _affordable(counts: np.ndarray) -> int:
     """As many draws as fit in a few seconds and 400 MB."""
     return int(max(2_000, min(DRAWS, 50_000_000 // max(counts.size, 1))))
+
+
+def kappa(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Cohen's kappa: agreement beyond what independent answers of the same frequencies would reach; at most 1.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, 1960.
+
+    Example:
+        >>> kappa(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1]))
+        0.0
+    """
+    names = np.union1d(predicted, labels)
+    expected = float(sum(np.mean(predicted == k) * np.mean(labels == k) for k in names))
+    agreed = float(np.mean(predicted == labels))
+    return (agreed - expected) / (1 - expected) if expected < 1 else 0.0

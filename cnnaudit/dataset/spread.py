@@ -9,6 +9,7 @@ import numpy as np
 from cnnaudit.dataset.filters import filter_features
 
 FEWEST = 5
+MOST = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,7 @@ class Spreads:
 
     Attributes:
         classes: labels, int64 (k,).
-        n: images of each (k,).
+        n: images of each that were looked at (k,).
         ratio: spread over the median of the other classes' spreads (k,), 0 or more.
         low, high: its interval (k,), simultaneous over the classes.
     """
@@ -40,15 +41,18 @@ def class_spreads(thumbnails: np.ndarray, labels: np.ndarray, confidence: float)
 
     Args:
         thumbnails: (N, C, h, w).
-        labels: (N,); classes with fewer than 5 images are left out.
+        labels: (N,); classes with fewer than 5 images are left out, of each other at most 1,000 are looked at, evenly
+            spaced.
     """
     from scipy.stats import t
 
     found, counts = np.unique(labels, return_counts=True)
-    classes, n = found[counts >= FEWEST], counts[counts >= FEWEST]
+    classes, n = found[counts >= FEWEST], np.minimum(counts[counts >= FEWEST], MOST)
     spread, error = np.zeros(len(classes)), np.zeros(len(classes))
     for row, label in enumerate(classes):
-        features = filter_features(thumbnails[labels == label]).astype(float)
+        members = np.nonzero(labels == label)[0]
+        members = members[np.linspace(0, len(members) - 1, n[row]).astype(int)]
+        features = filter_features(thumbnails[members]).astype(float)
         squared = ((features - features.mean(axis=0)) ** 2).sum(axis=1)
         spread[row] = np.sqrt(squared.mean())
         if spread[row] > 0:
