@@ -130,7 +130,7 @@ def _change(check: str, before: Finding | None, after: Finding | None) -> Change
     if after is None and before is not None:
         return Change(check, "gone", "neither", False, f"gone: it {_WORDS[before.verdict]} before", before, None)
     assert before is not None and after is not None
-    breaks = _fails(after) and not _fails(before)
+    breaks = _fails(after)  # what failed before and still does is no change of verdict or expectation
     if before.verdict != after.verdict:
         asked = "not_applicable" not in (before.verdict, after.verdict)
         worse = _ORDER[after.verdict] > _ORDER[before.verdict]

@@ -49,6 +49,7 @@ def test_expectation_ends_with_the_day_of_the_run_not_today(make, finding_of):
     assert make(target=target, findings=leak).outcomes()[0].kind == "failed"  # the run was on 2026-05-04
     target["expected"] = [{**entry, "until": "2026-05-04"}]
     assert make(target=target, findings=leak).outcomes()[0].kind == "expected"
+    assert make(target=target, findings=leak, environment={}).outcomes()[0].kind == "expected"  # undated: never past
 
 
 def test_a_finding_that_carries_its_own_reason_stays_expected(finding_of):
