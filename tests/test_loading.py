@@ -55,6 +55,20 @@ def import_path(monkeypatch):
 # sources
 
 
+class Nameless(nn.Module):
+    """Layers with the names that a wrapper might take for itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.network, self.model, self.body = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 6)
+        self.register_buffer("mean", torch.ones(6))
+        self.register_buffer("std", torch.ones(6), persistent=False)
+        self.free = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        return self.body(self.model(self.network(x)).mean((2, 3))) * self.free + self.mean / self.std
+
+
 def check_equal(loaded, network, images, tolerance=0.0):
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(images), network(images), rtol=0, atol=tolerance)
@@ -91,10 +105,6 @@ def test_timm(images, tmp_path):
 BATCH = {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=64)},)}
 
 
-def small() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)).eval()
-
-
 def check_export(network, images, folder, example, **shapes):
     torch.export.save(torch.export.export(network, (example,), **shapes), folder / "m.pt2")
     loaded = load(ModelSource("demo", folder / "m.pt2", device="cpu"), RGB, folder)
@@ -102,6 +112,8 @@ def check_export(network, images, folder, example, **shapes):
     names = {name for name, _ in network.named_parameters()}
     assert {name for name, _ in loaded.model.named_parameters()} == names and not loaded.inside_reason
     assert not any(module.training for module in loaded.model.modules())
+    twin = copy.deepcopy(loaded.model).double()
+    torch.testing.assert_close(twin(images.double()).float(), loaded.model(images), rtol=0, atol=1e-4)
 
 
 def test_an_exported_model_of_any_batch_size(resnet, images, tmp_path):
@@ -110,7 +122,7 @@ def test_an_exported_model_of_any_batch_size(resnet, images, tmp_path):
 
 @pytest.mark.parametrize("batch", [1, 2, 8])
 def test_an_exported_model_of_one_batch_size(images, tmp_path, batch):
-    check_export(small(), images, tmp_path, torch.rand(batch, 3, 64, 64))
+    check_export(Nameless().eval(), images, tmp_path, torch.rand(batch, 3, 64, 64))
 
 
 @pytest.mark.parametrize("how", [torch.jit.script, lambda net: torch.jit.trace(net, torch.rand(2, 3, 64, 64))])
@@ -125,7 +137,7 @@ def test_torchscript(resnet, images, tmp_path, how):
 def test_onnx(resnet, images, tmp_path, shapes):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network = resnet if shapes else small()
+    network = resnet if shapes else Nameless().eval()
     quietly(torch.onnx.export, network, (torch.rand(2, 3, 64, 64),), tmp_path / "m.onnx", verbose=False, **shapes)
     loaded = load(ModelSource("demo", tmp_path / "m.onnx"), RGB, tmp_path)
     assert "ONNX, which hides its calls" in loaded.inside_reason
@@ -275,20 +287,6 @@ def test_a_weight_file_that_cannot_be_read_is_explained(tmp_path, name, data, sa
 
 
 # pixels
-
-
-class Nameless(nn.Module):
-    """Layers with the names that a wrapper might take for itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.network, self.model, self.body = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 6)
-        self.register_buffer("mean", torch.ones(6))
-        self.register_buffer("std", torch.ones(6), persistent=False)
-        self.free = nn.Parameter(torch.ones(6))
-
-    def forward(self, x):
-        return self.body(self.model(self.network(x)).mean((2, 3))) * self.free + self.mean / self.std
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
