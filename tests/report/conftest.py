@@ -242,7 +242,7 @@ def hostile_report() -> Report:
             verdict,
             gate=gate,
             target=HOSTILE,
-            evidence=items,
+            evidence=items if family == "a" else (),
             locations=place,
             expected=expected,
             **texts,
