@@ -99,10 +99,21 @@ def test_the_border_of_a_white_image_responds_to_zero_padding_only(key: str) -> 
         model = _model(f"shapes-{key}{twin}")
         with torch.inference_mode():
             response = model.relu(model.conv(white))[0, 0]
-        ring = torch.cat([response[0], response[-1], response[1:-1, 0], response[1:-1, -1]])
-        contrast[twin] = float(ring.mean() - response[1:-1, 1:-1].mean())
-    assert contrast[""] > 0.1
+        interior = response[1:-1, 1:-1].max()
+        contrast[twin] = float(response.max() - interior)
+    assert contrast[""] > 0.5
     assert contrast["-replicate"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_corner_is_active_on_nearly_every_white_image() -> None:
+    """The thesis, section III B: the pixel (28, 28) is always activated for images with a white background."""
+    data = _data("shapes-3.0-scaling-noise", "validation")
+    white = torch.from_numpy(data.images[~data.polarity])
+    model = _model("shapes-3.0-scaling-noise")
+    with torch.inference_mode():
+        rate = (model.relu(model.conv(white)) > 0)[:, 0].float().mean(dim=0)
+    assert rate[[0, 0, -1, -1], [0, -1, 0, -1]].max() > 0.95
+    assert rate[1:-1, 1:-1].max() < 0.5
 
 
 def test_the_command_trains_records_and_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
