@@ -22,11 +22,11 @@ from cnnaudit.report.words import (
     headline,
     is_share,
     judgement,
+    noun,
     number,
     overall,
     plural,
     printable,
-    quantity,
     question,
     status,
     tolerance,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_ROWS = 40
-MOST_LOCATIONS = 20
+MOST_LOCATIONS = 10
 
 
 def page(report: Report) -> str:
@@ -149,7 +149,8 @@ def _card(entry: Entry) -> dict[str, Any]:
         "question": question(finding.check),
         "summary": finding.summary,
         "note": entry.note,
-        "measured": quantity(finding.statistic, finding.unit) if finding.statistic is not None else "",
+        "measured": number(finding.statistic, finding.unit) if finding.statistic is not None else "",
+        "noun": noun(finding.unit),
         "between": f"({between(finding)})" if between(finding) else "",
         "statistic_name": finding.statistic_name or finding.unit,
         "explanation": explanation(finding.unit),

@@ -164,8 +164,12 @@ def measured(finding: Finding) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """The number with its unit where that is a noun, such as `5 layers`, `19%` or `0.7`."""
-    noun = "" if is_share(unit) or unit == "ratio" or explanation(unit) else unit
-    return f"{number(value, unit)} {noun}".rstrip()
+    return f"{number(value, unit)} {noun(unit)}".rstrip()
+
+
+def noun(unit: str) -> str:
+    """The unit where it can follow a number; a share is a percentage already, a ratio has none."""
+    return "" if is_share(unit) or unit == "ratio" or explanation(unit) else unit
 
 
 def explanation(unit: str) -> str:

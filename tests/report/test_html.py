@@ -154,7 +154,7 @@ def test_long_tables_are_cut_and_say_so(make, finding_of):
     item = finding_of("a.b", "fail", evidence=(evidence.table("All", ["class", "n"], rows),), locations=places)
     text = page(make(findings=(item,)))
     assert "60 more rows are in report.json." in text
-    assert "80 more places are in report.json." in text
+    assert "90 more places are in report.json." in text
     assert "name 99" in text and "name 0<" not in text
 
 
