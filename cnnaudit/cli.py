@@ -133,7 +133,9 @@ def _checks(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     import pytest
 
-    arguments = ["--pyargs", "cnnaudit.suites", "--audit-report", options.report]
+    # The audit's own summary says it all; this package is imported before pytest could rewrite its assertions.
+    quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    arguments = ["--pyargs", "cnnaudit.suites", *quiet, "--audit-report", options.report]
     arguments += ["--audit-profile", options.profile, "--audit-seed", str(options.seed)]
     for config in options.configs:
         arguments += ["--audit-config", str(config)]
