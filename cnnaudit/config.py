@@ -17,6 +17,7 @@ from cnnaudit.wording import nearest
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
 SPLITS = ("train", "validation")
+TABLES = (*KEYS, "checks", "expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def read(path: str | Path) -> AuditFile:
     """
     path = Path(path)
     raw = _parse(path)
-    problems = [f"{name}: unknown table{nearest(name, _TABLES)}" for name in raw if name not in _TABLES]
+    problems = [f"{name}: unknown table{nearest(name, TABLES)}" for name in raw if name not in TABLES]
     tables = {name: read_table(name, raw.get(name, {}), keys, problems) for name, keys in KEYS.items()}
     ignore, overrides = _checks(raw.get("checks", {}), problems)
     expected = _expected(raw.get("expected", []), problems)
@@ -147,16 +148,12 @@ def _load(file: AuditFile) -> AuditTarget:
     )
 
 
-_TABLES = (*KEYS, "checks", "expected")
-
-
 def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
     except FileNotFoundError:
-        hint = "; write one with `python -m cnnaudit init`"
-        raise ConfigError(f"no such file{hint}", str(path)) from None
+        raise ConfigError("no such file; write one with `python -m cnnaudit init`", str(path)) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", str(path)) from None
     except tomllib.TOMLDecodeError as error:
@@ -249,10 +246,10 @@ def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]
         problems.append(
             f"input.resize = {image['resize']}: a crop of input.size = {list(image['size'])} does not fit into it"
         )
-    if model["weights"] and isinstance(model["source"], Path):
-        problems.append(
-            f"model.weights = '{model['weights'].name}': {model['source'].name} holds its own; leave it out"
-        )
+    if isinstance(model["source"], Path):
+        for key in ("arguments", "weights"):
+            if model[key]:
+                problems.append(f"model.{key}: {model['source'].name} holds its own; leave them out")
 
 
 def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:

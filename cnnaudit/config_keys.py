@@ -110,9 +110,10 @@ def _weights(value: Any) -> str:
 def _data_source(value: Any) -> tuple[str, Mapping[str, Any]]:
     """The folder or `module:callable`, and the arguments of the latter."""
     table = value if isinstance(value, dict) else {"source": value}
-    if not table.keys() <= {"source", "arguments"}:
+    source, arguments = _text()(table.get("source")), _kind(dict)(table.get("arguments", {}))
+    if not table.keys() <= {"source", "arguments"} or (arguments and not CALLABLE.fullmatch(source)):
         raise RefusedError
-    return _text()(table.get("source")), _kind(dict)(table.get("arguments", {}))
+    return source, arguments
 
 
 def _date(value: Any) -> datetime.date:

@@ -179,6 +179,7 @@ BAD = [
     ("validation = 'nets:data'", "validation = 'images'", ["data.validation = 'images': no such folder"]),
     ("validation = 'nets:data'", "validation = 3", ["data.validation = 3", "a table of source and arguments"]),
     ("validation = 'nets:data'", "validation = { sorce = 'a:b' }", ["data.validation = {'sorce': 'a:b'}"]),
+    ("validation = 'nets:data'", "validation = { source = 'x', arguments = { a = 1 } }", ["data.validation = {"]),
     ("classes = ['a', 'b']", "", ["data.classes: missing", "in the order of the logits"]),
     ("classes = ['a', 'b']", "classes = ['a']", ["data.classes = ['a']", "at least two"]),
     ("classes = ['a', 'b']", "classes = ['a', 'a']", ["data.classes = ['a', 'a']", "different"]),
@@ -269,8 +270,9 @@ def test_a_file_that_is_missing_or_no_toml_is_said_to_be_so(write, tmp_path):
 def test_weights_beside_a_file_that_holds_its_own_are_refused(write, tmp_path):
     (tmp_path / "m.onnx").touch()
     (tmp_path / "w.pt").touch()
-    text = GOOD.replace("nets:build'", "m.onnx'\nweights = 'w.pt'")
-    assert problems(write(text)) == ("model.weights = 'w.pt': m.onnx holds its own; leave it out",)
+    text = GOOD.replace("nets:build'", "m.onnx'\nweights = 'w.pt'\narguments = { k = 3 }")
+    said = "m.onnx holds its own; leave them out"
+    assert problems(write(text)) == (f"model.arguments: {said}", f"model.weights: {said}")
 
 
 def test_reading_imports_no_torch_and_no_module_of_the_user(write):

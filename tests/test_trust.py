@@ -253,6 +253,15 @@ def test_a_plain_export_is_loaded(exported, tmp_path):
     assert torch.equal(model(x), torch.export.load(path).module()(x))
 
 
+def test_an_export_made_on_a_gpu_is_loaded_on_the_cpu(exported, tmp_path):
+    path = tmp_path / "m.pt2"
+    moved = {name: lambda data: data.replace(b'"cpu"', b'"cuda"') for name in (PROGRAM, *CONFIGS)}
+    path.write_bytes(planted(exported, moved))
+    model = load(ModelSource("demo", path, device="cpu"), SPEC, tmp_path).model
+    x = torch.rand(3, 1, 4, 4)
+    assert torch.equal(model(x), torch.export.load(io.BytesIO(exported)).module()(x))
+
+
 def test_an_export_with_a_command_among_its_sample_inputs_is_refused(canary, exported, tmp_path):
     archive = planted(exported, {SAMPLE: saved(((canary,), {}))})
     said = refusal(tmp_path / "m.pt2", archive)

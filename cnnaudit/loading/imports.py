@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ def call(
     """What the callable `module:name` returns for those arguments.
 
     Args:
-        folder: searched first; it stays importable for modules that are imported later.
+        folder: searched before all other places; afterwards the last of them, for modules imported later.
         key: of the audit file, for messages.
         kind: the error to raise.
 
@@ -31,7 +32,8 @@ def call(
     """
     function = find(reference, folder, key, kind)
     try:
-        return function(**arguments)
+        with _first(folder):
+            return function(**arguments)
     except AuditError:
         raise
     except (Exception, SystemExit) as error:
@@ -40,11 +42,11 @@ def call(
 
 
 def find(reference: str, folder: Path, key: str, kind: type[AuditError] = AuditError) -> Any:
-    """The object that `module:name` names. Arguments and errors as in `call`."""
+    """The callable that `module:name` names. Arguments and errors as in `call`."""
     module, _, name = reference.partition(":")
-    _prefer(folder)
     try:
-        found: Any = importlib.import_module(module)
+        with _first(folder):
+            found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise kind(f"{key} = {reference!r}: no module {error.name!r} in {folder} or installed") from None
@@ -57,7 +59,7 @@ def find(reference: str, folder: Path, key: str, kind: type[AuditError] = AuditE
         )
     for part in name.split("."):
         if not hasattr(found, part):
-            public = [known for known in vars(found) if not known.startswith("_")] if hasattr(found, "__dict__") else []
+            public = [known for known in dir(found) if not known.startswith("_")]
             raise kind(f"{key} = {reference!r}: {found.__name__} has no {part!r}{nearest(part, public)}")
         found = getattr(found, part)
     if not callable(found):
@@ -65,8 +67,24 @@ def find(reference: str, folder: Path, key: str, kind: type[AuditError] = AuditE
     return found
 
 
-def _prefer(folder: Path) -> None:
-    """Put the folder first on the import path; modules of other audit files that it has under the same name go."""
+@contextlib.contextmanager
+def _first(folder: Path) -> Iterator[None]:
+    """Imports look into the folder before all other places; afterwards it is the last of them."""
+    _forget_others(folder)
+    _folders.add(folder)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the user's code may have changed the path as well
+            sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def _forget_others(folder: Path) -> None:
+    """Forget modules of other audit files that the folder has under the same name; who holds them keeps them."""
     taken = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
@@ -77,9 +95,6 @@ def _prefer(folder: Path) -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] in taken:
             del sys.modules[name]
-    _folders.add(folder)
-    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
-    importlib.invalidate_caches()
 
 
 def _file_of(folder: Path, module: str) -> Path | None:
@@ -88,6 +103,6 @@ def _file_of(folder: Path, module: str) -> Path | None:
     return next((path for path in (base / "__init__.py", base.with_name(f"{base.name}.py")) if path.is_file()), None)
 
 
-def _origin(module: ModuleType | None) -> Path | None:
+def _origin(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
     return Path(file).resolve() if isinstance(file, str) else None
