@@ -117,6 +117,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if asked and not ours.waiting and not session.testsfailed:
         problems = [NOTHING_ASKED]
     if not problems and not config.option.collectonly:
+        if hasattr(config, "workerinput"):  # workers share the cores, so a thread that waits must not spin
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         problems = ours.load()
     if not problems:
         _send_bars_to_the_terminal(config)
