@@ -36,7 +36,8 @@ class Padding:
     def joined(self, outer: Padding) -> Padding:
         """This padding with another one around it."""
         if not any(self.sides) or not any(outer.sides):
-            return self if any(self.sides) else outer
+            found = self if any(self.sides) else outer
+            return found if any(found.sides) else Padding()
         left, right, top, bottom = (a + b for a, b in zip(self.sides, outer.sides))
         sides = (left, right, top, bottom)
         if (self.mode, self.value) == (outer.mode, outer.value):
@@ -71,19 +72,22 @@ _AROUND: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def note_pad(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: torch.Tensor) -> None:
-    """Remember what a call of kind `pad` put around its output, if it padded the last two dimensions only."""
+    """Remember what a call of kind `pad` put around the plane; negative amounts crop, other dimensions do not count."""
     bound: dict[str, Any] = {**dict(zip(("input", "pad", "mode", "value"), args)), **kwargs}
     name = raw_name(func)
     if name == "constant_pad_nd":  # takes the value where the others take the mode
         bound = {"mode": "constant", "value": bound.pop("mode", 0)} | bound
-    amounts = [int(amount) for amount in bound.get("pad", bound.get("padding", ()))]
-    if any(amounts[4:]):
-        return
-    left, right, top, bottom = (max(amount, 0) for amount in (*amounts, 0, 0, 0, 0)[:4])
+    left, right, top, bottom = (*(int(amount) for amount in bound["pad"]), 0, 0, 0, 0)[:4]
     mode = _MODES.get(name, bound.get("mode", "constant"))
     value = float(bound.get("value") or 0) if mode == "constant" else None
-    inner = padding_of(bound["input"]) if not any(amount < 0 for amount in amounts) else Padding()
-    _AROUND[output] = inner.joined(Padding((left, right, top, bottom), mode, value))
+    inner = padding_of(bound["input"])
+    kept = _positive(*(side + min(amount, 0) for side, amount in zip(inner.sides, (left, right, top, bottom))))
+    outer = Padding(_positive(left, right, top, bottom), mode, value)
+    _AROUND[output] = Padding(kept, inner.mode, inner.value).joined(outer)
+
+
+def _positive(left: int, right: int, top: int, bottom: int) -> Sides:
+    return max(left, 0), max(right, 0), max(top, 0), max(bottom, 0)
 
 
 def padding_of(tensor: torch.Tensor) -> Padding:

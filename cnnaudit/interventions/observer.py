@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 
-from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions.graphs import Entry
 from cnnaudit.interventions.kinds import first_tensor, kind_of
 from cnnaudit.interventions.scopes import Scopes, Site
@@ -53,8 +51,6 @@ class Observer(TorchFunctionMode):
         self, func: Function, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if isinstance(func, HigherOrderOperator):
-            raise UnsupportedError(f"the exported graph holds a nested graph ({func}), whose calls cannot be observed")
         if getattr(func, "__name__", "") == "__get__":  # a property of a tensor
             return func(*args, **kwargs)
         kind = kind_of(func, args)

@@ -92,8 +92,12 @@ class Scopes:
             if isinstance(module, nn.Module):
                 self._paths.setdefault(module, "")
         refuse_hidden(self._paths)
+        exported: list[str] = []
         for module, path in self._paths.items():
-            if (steps := exported_steps(module, path)) is not None:
+            # a graph inside a graph (`no_grad` in a forward) remembers paths from the outer one
+            prefix = next((outer for outer in exported if path.startswith(f"{outer}." if outer else "")), path)
+            if (steps := exported_steps(module, prefix)) is not None:
+                exported.append(prefix)
                 self._graphs[module] = steps
                 self._canonical |= {entry.path: entry.path for step in steps for entry in step.stack}
 

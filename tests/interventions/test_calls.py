@@ -13,7 +13,7 @@ from small_networks import STYLES, Block, Functional, InPlace, Modules, Reused, 
 from torch import nn
 
 from cnnaudit.errors import UnsupportedError
-from cnnaudit.interventions import Geometry, calls
+from cnnaudit.interventions import Geometry, calls, record
 
 
 def names(network: nn.Module, *kinds: str) -> list[str]:
@@ -64,6 +64,50 @@ def test_a_traced_model_has_the_calls_of_its_original(style: type[nn.Module]) ->
 
 def test_a_traced_block_lends_its_functional_calls_to_the_graph() -> None:
     assert names(traced(build(Reused)), "relu") == ["/relu:1", "/relu:2", "/relu:3", "/relu:4"]
+
+
+def test_a_module_that_calls_others_keeps_the_numbers_of_its_own_calls() -> None:
+    class Once(Block):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.relu(self.conv(x))
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), Once("zeros"))
+    for form in (network, exported(network)):
+        assert names(form) == ["0", "1.conv", "1/relu:1"]
+
+
+def test_a_part_that_fails_and_is_caught_leaves_the_scope_of_the_others() -> None:
+    class Fallback(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.narrow = nn.Conv2d(7, 4, 1), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            try:
+                return self.wide(x)
+            except RuntimeError:
+                return F.relu(self.narrow(x))
+
+    assert names(Fallback()) == ["narrow", "/relu:1"]
+
+
+def test_a_graph_inside_an_exported_graph_has_the_names_of_the_original() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                x = self.conv(x)
+            return x.relu()
+
+    graph = torch.export.export(Frozen(), (images().requires_grad_(),)).module()
+    assert "wrap_with_set_grad_enabled" in graph.code
+    assert [call.name for call in calls(graph, images().requires_grad_())] == ["conv", "/relu:1"]
+    with record(graph, ["conv"]) as found:
+        graph(images().requires_grad_())
+    assert found["conv"].shape == (2, 2, 13, 13)
 
 
 def test_a_wrapper_that_shares_its_networks_modules_shows_their_names() -> None:
@@ -119,7 +163,10 @@ def test_geometry_joins_a_pad_with_the_argument(form: object) -> None:
         ([((1, 0, 1, 0), "circular", None), ((0, 2, 0, 2), "circular", None)], ((1, 2, 1, 2), "circular", None)),
         ([((1, 1, 1, 1), "reflect", None), ((1, 1, 1, 1), "constant", 0.0)], ((2, 2, 2, 2), "mixed", None)),
         ([((-1, -1, 2, 2), "constant", 0.0)], ((0, 0, 2, 2), "constant", 0.0)),  # a crop is no padding
+        ([((2, 2, 2, 2), "replicate", None), ((-1, -3, 0, 1), "replicate", None)], ((1, 0, 2, 3), "replicate", None)),
+        ([((2, 2, 2, 2), "constant", 0.0), ((-1, -1, -1, -1), "constant", 7.0)], ((1, 1, 1, 1), "constant", 0.0)),
         ([((0, 0, 0, 0, 1, 1), "constant", 0.0)], ((0, 0, 0, 0), "none", None)),  # channels, not pixels
+        ([((0, 1, 0, 1, 1, 1), "constant", 0.0)], ((0, 1, 0, 1), "constant", 0.0)),
     ],
 )
 def test_pads_before_a_convolution(pads: list, expected: tuple) -> None:

@@ -103,6 +103,55 @@ def test_each_pass_replaces_the_values_which_outlive_the_context() -> None:
     assert torch.equal(found["stem"], network.stem(images(3, seed=5)))
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_values_do_not_depend_on_gradients(style: type[nn.Module]) -> None:
+    network = build(style)
+    with torch.no_grad(), record(network) as plain:
+        network(images())
+    with record(network) as found:
+        network(images())
+    assert all(torch.equal(plain[name], found[name]) for name in plain)
+
+
+@pytest.mark.parametrize("layer", ["view", "/flatten:1", "view/view:1"])
+def test_a_view_that_is_changed_later(layer: str) -> None:
+    class View(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(-1)
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.view = View()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.view(x * 2).flatten().mul_(3)
+
+    for enabled in (True, False):
+        pixels = images().requires_grad_()
+        network = Network()
+        with torch.set_grad_enabled(enabled), record(network, [layer]) as found:
+            answer = network(pixels)
+        assert torch.equal(answer, images().view(-1) * 2 * 3)
+        assert torch.equal(found[layer], images().view(-1) * 2)
+        if enabled:
+            assert (torch.autograd.grad(answer.sum(), found[layer])[0] == 3).all()
+
+
+def test_a_layer_that_the_next_pass_leaves_out_has_no_stale_value() -> None:
+    class Either(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.relu() if x.shape[0] == 2 else x.sigmoid()
+
+    network = Either()
+    with record(network, ["/relu:1"]) as found:
+        network(images(2))
+        assert found["/relu:1"].shape[0] == 2
+        network(images(3))
+    with pytest.raises(LayerError, match="was not reached in this forward pass"):
+        found["/relu:1"]
+
+
 def test_a_tuple_of_a_call_keeps_its_first_tensor() -> None:
     class Indices(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -226,6 +275,33 @@ def test_a_module_without_a_single_tensor() -> None:
         run_until(Outer(), images(), "two")
 
 
+def test_the_output_of_an_exported_module_is_what_others_read() -> None:
+    class Dropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            F.relu(y, inplace=True)
+            return y
+
+    class Unpacked(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            values, _ = F.max_pool2d(x, 2, return_indices=True)
+            return values * 2
+
+    network = nn.Sequential(Dropped(), Unpacked(), nn.ReLU())
+    with record(network, ["0", "1"]) as expected:
+        logits = network(images())
+    graph = exported(network)
+    with record(graph, ["0", "1"]) as found:
+        assert torch.equal(graph(images()), logits)
+    for layer in ("0", "1"):
+        assert torch.equal(found[layer], expected[layer])
+        assert torch.equal(run_until(graph, images(), layer), expected[layer])
+
+
 class Bound(nn.Module):
     """A wrapper that fills batches up for a network bound to two images."""
 
@@ -248,10 +324,28 @@ def test_a_network_bound_to_its_batch_size() -> None:
         for n in (1, 3, 4):
             with pytest.raises(UnsupportedError, match=f"batches of 2 images only, and {n} were given"):
                 network(images(n))
-    with torch.no_grad(), padding_rule("replicate", model=network, layers=["first", "second:2"]):
-        found_logits = network(images(5))
-    with torch.no_grad(), padding_rule("replicate", model=plain, layers=["first", "second:2"]):
-        assert torch.allclose(found_logits, plain(images(5)), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [eager, exported])
+def test_a_rule_reaches_every_chunk_of_a_bound_network(form: Form) -> None:
+    network, plain = Bound(form(build(InPlace))), build(InPlace)
+    layers = ["first", "second:2"]
+    with torch.no_grad(), padding_rule("replicate", model=network, layers=layers):
+        found = network(images(5))
+    with torch.no_grad(), padding_rule("replicate", model=plain, layers=layers):
+        assert torch.allclose(found, plain(images(5)), atol=1e-6)
+
+
+def test_the_empty_name_is_the_wrapper_and_not_its_network() -> None:
+    class Doubled(Bound):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network(x) * 2
+
+    network = Doubled(build(InPlace))
+    with record(network, [""]) as found:
+        logits = network(images())
+    assert torch.equal(found[""], logits)
+    assert torch.equal(run_until(network, images(), ""), logits)
 
 
 def state(network: nn.Module) -> tuple[object, ...]:
@@ -307,19 +401,44 @@ def test_a_pass_that_failed_leaves_no_trace_in_the_next_one() -> None:
     assert found["/mean:1"].shape == (2, 4)
 
 
+def test_a_pass_that_was_interrupted_leaves_no_trace_in_the_next_one() -> None:
+    class Interrupted(nn.Module):
+        calm = False
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not self.calm:
+                raise KeyboardInterrupt
+            return x
+
+    network = nn.Sequential(nn.ReLU(), Interrupted())
+    with record(network, ["0"]) as found:
+        with pytest.raises(KeyboardInterrupt):
+            network(images())
+        network[1].calm = True
+        network(images(3))
+    assert len(found["0"]) == 3
+
+
 def test_threads_do_not_disturb_one_another() -> None:
-    network = build(InPlace)
-    layers = ["first", "second:2", "/relu:2"]
-    inside, done = threading.Barrier(3), []
+    class Meeting(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            together.wait(timeout=30)  # every thread is in the middle of its pass
+            return x
+
+    network, together, done = (
+        nn.Sequential(nn.Conv2d(3, 2, 1), Meeting(), nn.ReLU(), Meeting()),
+        threading.Barrier(3),
+        [],
+    )
 
     def work(seed: int) -> None:
         pixels = images(seed=seed)
-        with record(network, layers) as found:
-            inside.wait()
-            for _ in range(5):
-                network(pixels)
+        with torch.no_grad(), record(network, ["0", "2"]) as found:
+            together.wait(timeout=30)  # every thread has its hooks on the model
+            network(pixels)
+            together.wait(timeout=30)
         with torch.no_grad():
-            done.append(torch.equal(found["first"], network.first(pixels)))
+            done.append(torch.equal(found["2"], network[0](pixels).relu()))
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
     for thread in threads:
@@ -327,4 +446,4 @@ def test_threads_do_not_disturb_one_another() -> None:
     for thread in threads:
         thread.join()
     assert done == [True] * 3
-    assert not network.first._forward_hooks
+    assert not network[0]._forward_hooks
