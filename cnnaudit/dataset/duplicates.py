@@ -45,7 +45,9 @@ class CopyShares:
 
     Attributes:
         n, exact, near: images looked at, and how many have an exact, or else a near, copy in training.
-        share: of the class's images with a copy; low, high: its interval, simultaneous over the classes.
+        share: of the class's images with a copy.
+        low, high: its bounds. The low ones hold for all classes at once, since a failure picks the worst of them; a
+            pass needs every class, so the high ones need no correction (intersection-union).
     """
 
     classes: np.ndarray
@@ -68,9 +70,10 @@ def copy_shares(twins: Twins, validation: Scan, train: Scan, confidence: float) 
     share = (exact + near) / n / train.share
     low, high = share, share
     if validation.share < 1 or train.share < 1:
-        of_each = 1 - (1 - confidence) / len(classes)
-        bounds = [proportion_interval(int(found), int(size), of_each) for found, size in zip(exact + near, n)]
-        low, high = np.array(bounds).T / train.share
+        counts = [(int(found), int(size)) for found, size in zip(exact + near, n)]
+        strict = 1 - (1 - confidence) / len(classes)
+        low = np.array([proportion_interval(*count, strict)[0] for count in counts]) / train.share
+        high = np.array([proportion_interval(*count, confidence)[1] for count in counts]) / train.share
     return CopyShares(classes, n, exact, near, *(np.minimum(x, 1.0) for x in (share, low, high)))
 
 

@@ -108,21 +108,20 @@ def of_tree(
     ]
 
 
-def of_rings(
-    images: torch.Tensor, labels: np.ndarray, found: RingScores, classes: Sequence[str], tolerance: float
-) -> list[Evidence]:
+def of_rings(seen: Scan, found: RingScores, classes: Sequence[str], tolerance: float) -> list[Evidence]:
     """The mean outer ring of the classes it gives away most and of all others, the interior grayed out."""
+    labels = seen.labels
     order = np.argsort(-found.auc, kind="stable")[:SHOWN_CLASSES]
     chosen = found.classes[order[:_RINGS]]
     groups = [(classes[k], labels == k) for k in chosen] + [("all other classes", ~np.isin(labels, chosen))]
     shown, captions = [], []
     for name, members in groups:
         if members.any():
-            shown.append(_small(_ring_only(images[np.nonzero(members)[0]].mean(dim=0, keepdim=True))).numpy())
+            shown.append(_ring_only(seen.thumbnails[members].mean(axis=0) / 255))
             captions.append(f"{name}, mean of {int(members.sum())}")
     scored = {classes[found.classes[k]]: float(found.auc[k]) for k in order}
     return [
-        evidence.images("The mean outer ring, interior hidden", np.concatenate(shown), captions),
+        evidence.images("The mean outer ring, interior hidden", np.stack(shown), captions),
         evidence.bars("What the ring says of each class", scored, label="AUC, .5 is chance", tolerance=tolerance),
     ]
 
@@ -180,12 +179,12 @@ def _pictures(target: AuditTarget, split: str, positions: np.ndarray) -> np.ndar
     return images
 
 
-def _ring_only(image: torch.Tensor) -> torch.Tensor:
-    """A copy of an image (1, C, H, W) with everything gray but the outer ring."""
-    height, width = image.shape[2:]
+def _ring_only(image: np.ndarray) -> np.ndarray:
+    """An image (C, H, W) with everything gray but the outer ring."""
+    height, width = image.shape[1:]
     down, right = (max(1, -(-side // GRID)) for side in (height, width))
-    masked = image.clone()
-    masked[:, :, down : height - down, right : width - right] = 0.5
+    masked = image.copy()
+    masked[:, down : height - down, right : width - right] = 0.5
     return masked
 
 

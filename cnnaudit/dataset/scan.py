@@ -40,6 +40,15 @@ class Scan:
     share: float
 
 
+def few(seen: Scan, most: int) -> Scan:
+    """At most that many images of a scan, evenly spaced, so about each class's share of them."""
+    if len(seen.labels) <= most:
+        return seen
+    rows = np.argsort(seen.labels, kind="stable")[np.linspace(0, len(seen.labels) - 1, most).astype(int)]
+    share = seen.share * most / len(seen.labels)
+    return Scan(seen.indices[rows], seen.labels[rows], seen.thumbnails[rows], seen.fingerprints[rows], share)
+
+
 def scan(target: AuditTarget, split: str, megapixels: int | None, seed: int = 0) -> Scan:
     """Read a split once and keep thumbnails; a stratified sample of it where it has more than that many megapixels.
 

@@ -20,7 +20,8 @@ class Spreads:
         classes: labels, int64 (k,).
         n: images of each that were looked at (k,).
         ratio: spread over the median of the other classes' spreads (k,), 0 or more.
-        low, high: its interval (k,), simultaneous over the classes.
+        low, high: its bounds (k,). The high ones hold for all classes at once, since a failure picks the worst of them; a
+            pass needs every class, so the low ones need no correction (intersection-union).
     """
 
     classes: np.ndarray
@@ -36,8 +37,7 @@ def class_spreads(thumbnails: np.ndarray, labels: np.ndarray, confidence: float)
     The spread of a class is s = sqrt(mean |x - m|^2), x the features of `filter_features`, m their mean in the class.
     Its ratio to the median of the other classes' spreads (constant ones left out) has a delta-method interval on the
     logarithm: the squared distances |x - m|^2 of the n images are independent, so var(log s) = var(|x - m|^2) /
-    (4 n s^4), with Student's t of n - 1 degrees of freedom and the error divided by the number of classes. A class of
-    identical images has ratio 0.
+    (4 n s^4), with Student's t of n - 1 degrees of freedom. A class of identical images has ratio 0.
 
     Args:
         thumbnails: (N, C, h, w).
@@ -59,8 +59,10 @@ def class_spreads(thumbnails: np.ndarray, labels: np.ndarray, confidence: float)
             error[row] = squared.std(ddof=1) / (2 * squared.mean() * np.sqrt(n[row]))
     others = np.array([_median_other(spread, row) for row in range(len(classes))], dtype=int)
     ratio = np.divide(spread, spread[others], out=np.zeros(len(classes)), where=spread > 0)
-    width = t.ppf(1 - (1 - confidence) / (2 * max(len(classes), 1)), n - 1) * np.hypot(error, error[others])
-    return Spreads(classes, n, ratio, ratio * np.exp(-width), ratio * np.exp(np.minimum(width, 50)))
+    deviation, tail = np.hypot(error, error[others]), (1 - confidence) / 2
+    down = t.ppf(1 - tail, n - 1) * deviation
+    up = np.minimum(t.ppf(1 - tail / max(len(classes), 1), n - 1) * deviation, 50)
+    return Spreads(classes, n, ratio, ratio * np.exp(-down), ratio * np.exp(up))
 
 
 def _median_other(spread: np.ndarray, row: int) -> int:
