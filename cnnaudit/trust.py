@@ -13,10 +13,12 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from cnnaudit.errors import AuditError
 
 EXPANSION = 64 * 2**20  # bytes that an archive may unpack to beyond its own length; weights are stored unpacked
+UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)  # of zipfile
 
 # The opcodes of torch's own restricted unpickler: protocol 2, as torch.save, torch.export and TorchScript write it.
 OPCODES = re.compile(
@@ -50,17 +52,19 @@ def read_archive(path: Path) -> dict[str, bytes]:
             in case only, or outside the one root folder), or it unpacks to far more than its length.
     """
     try:
-        return _members(path.read_bytes())
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        with path.open("rb") as stream:
+            return _members(stream)
+    except UNREADABLE as error:
         raise UntrustedError(f"it cannot be read as an archive ({error})") from error
 
 
-def _members(data: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+def _members(stream: IO[bytes]) -> dict[str, bytes]:
+    length = stream.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(stream) as archive:
         entries = archive.infolist()
         unpacked = sum(entry.file_size for entry in entries)
-        if unpacked > len(data) + EXPANSION:
-            raise UntrustedError(f"it unpacks from {len(data):,} to {unpacked:,} bytes")
+        if unpacked > length + EXPANSION:
+            raise UntrustedError(f"it unpacks from {length:,} to {unpacked:,} bytes")
         members: dict[str, bytes] = {}
         for entry in entries:
             parts = PurePosixPath(entry.filename).parts
@@ -128,8 +132,8 @@ def scan_tensors(data: bytes, name: str) -> None:
         UntrustedError: as `scan_pickle`, or the file is no archive.
     """
     try:
-        members = _members(data)
-    except zipfile.BadZipFile as error:
+        members = _members(io.BytesIO(data))
+    except UNREADABLE as error:
         raise UntrustedError(f"{name} is not a file of torch.save in today's format ({error})") from error
     scan_names(members, ("data.pkl", "data/*", ".data/*", "version", "byteorder", ".format_version", ".storage_*"))
     scan_pickle(members.get("data.pkl", b""), f"{name}/data.pkl")

@@ -68,15 +68,14 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
     from cnnaudit.loading.pixels import PixelModel
     from cnnaudit.loading.weights import load_weights
 
-    device, hidden, batch = _device(source.device), "", None
+    device = "cpu" if str(source.source).endswith(".onnx") else _device(source.device)
+    batch, hidden = None, ""
     if isinstance(source.source, Path):
         network, batch, hidden = _from_file(source.source, source.trusted, device)
     else:
         network = _from_code(source.source, source.arguments, folder)
         if source.weights:
             load_weights(network, source.weights)
-    if isinstance(source.source, Path) and source.source.suffix == ".onnx":
-        device = "cpu"
     model = PixelModel(network, spec, source.class_indices, source.outputs == "probabilities", batch)
     try:
         return LoadedModel(model.eval().to(device), device, hidden)
