@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 SIGNIFICANT = 0.001
+NAMED = 20  # classes written out
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Mistake:
     before: int
     after: int
     n: int
+
+    @property
+    def share(self) -> float:
+        """Share of the `n` images that are right after the change."""
+        return self.after / self.n
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -37,8 +43,8 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 
 def class_order(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, rng: np.random.Generator
-) -> tuple[np.ndarray, Mistake] | None:
+    labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str], rng: np.random.Generator
+) -> Mistake | None:
     """The order of classes that explains the predictions better than the given one, where one does so clearly.
 
     Half of the images choose the one-to-one matching of predicted with true classes that makes most of them right
@@ -46,17 +52,19 @@ def class_order(
     significantly more (exact McNemar test), so that a chance matching of many classes is not taken for a finding.
 
     Returns:
-        `order` (K,), the class that each logit stands for, with the numbers on the second half; or None.
+        The order in words, the class that each logit stands for, with the numbers on the second half; or None.
     """
     from scipy.optimize import linear_sum_assignment
 
     first = np.zeros(len(labels), dtype=bool)
     first[rng.permutation(len(labels))[: len(labels) // 2]] = True
-    counts = confusion(labels[first], predicted[first], classes)
+    k = len(classes)
+    counts = confusion(labels[first], predicted[first], k)
     # ties go to the given order
-    order = linear_sum_assignment(counts.T + np.eye(classes) / (2 * classes), maximize=True)[1]
-    mistake = _compare("", labels[~first] == predicted[~first], labels[~first] == order[predicted[~first]])
-    return (order, mistake) if mistake else None
+    order = linear_sum_assignment(counts.T + np.eye(k) / (2 * k), maximize=True)[1]
+    names = ", ".join(repr(classes[i]) for i in order[:NAMED]) + (", ..." if k > NAMED else "")
+    before, after = labels[~first] == predicted[~first], labels[~first] == order[predicted[~first]]
+    return _compare(f"data.classes = [{names}]", before, after)
 
 
 def input_mistake(
@@ -79,7 +87,7 @@ def input_mistake(
         except AuditError:  # a trial that the model cannot answer explains nothing
             continue
         found.append(_compare(what, (predicted == labels).numpy(), right))
-    return max((mistake for mistake in found if mistake), key=lambda mistake: mistake.after, default=None)
+    return max((mistake for mistake in found if mistake), key=lambda mistake: mistake.share, default=None)
 
 
 def _compare(what: str, before: np.ndarray, after: np.ndarray) -> Mistake | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.statistics import proportion_interval
+from cnnaudit.statistics import needed_images, proportion_interval
 
 MOST_VALUES = 10  # a numeric column with more distinct values is cut into quarters
+PLANNED = 0.9  # the accuracy for which a group's least size is planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,6 @@ class Group:
         """Interval of `gap` from the exact intervals of both accuracies (square-and-add, Newcombe 1998)."""
         return _difference(self.expected, self.weight, self.correct, self.images, confidence)
 
-    def decidable(self, tolerance: float, confidence: float) -> bool:
-        """Whether the group is large enough to pass where it has no gap."""
-        without_gap = round(self.expected * self.images)
-        return _difference(self.expected, self.weight, without_gap, self.images, confidence)[1] <= tolerance
-
 
 def groups(
     correct: np.ndarray, labels: np.ndarray, columns: Mapping[str, np.ndarray], classes: Sequence[str]
@@ -78,12 +74,14 @@ def groups(
 def judged(found: Sequence[Group], tolerance: float, confidence: float) -> tuple[list[Group], float]:
     """The groups that are large enough to be judged together, and the confidence of each, corrected for their number.
 
-    The largest groups that are all decidable at 1 - (1 - confidence) / number (Bonferroni).
+    As many of the largest as have the images that tell an accuracy of .9 from .9 - tolerance, each at
+    1 - (1 - confidence) / number (Bonferroni). Their own accuracy has no say in it.
     """
     by_size = sorted(found, key=lambda group: -group.images)
     for count in range(len(by_size), 0, -1):
         each = 1 - (1 - confidence) / count
-        if all(group.decidable(tolerance, each) for group in by_size[:count]):
+        least = needed_images(PLANNED, PLANNED - tolerance, each)
+        if least is not None and by_size[count - 1].images >= least:
             return by_size[:count], each
     return [], confidence
 
