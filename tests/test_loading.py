@@ -448,3 +448,12 @@ def test_an_export_of_another_size_says_what_it_wants(tmp_path):
     )
     with pytest.raises(ModelError, match=r"input\.size = \[4, 4\].*shape\[2\] to be equal to 5, but got 4"):
         load_target(tmp_path / "audit.toml")
+
+
+def test_random_weights_are_the_same_in_every_run_and_leave_the_generator_alone(tmp_path):
+    source = ModelSource("demo", "torchvision:squeezenet1_1", {"num_classes": 2}, device="cpu")
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second = (load(source, RGB, tmp_path).model.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(torch.get_rng_state(), before)

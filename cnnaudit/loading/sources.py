@@ -59,6 +59,8 @@ class LoadedModel:
 def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
     """The model of a source, taking pixels in [0, 1] and answering logits, in evaluation mode on its device.
 
+    Weights that a constructor draws are drawn from seed 0, and torch's generator is left as it was.
+
     Args:
         folder: the audit file's, from which modules are imported.
 
@@ -73,7 +75,9 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
     if isinstance(source.source, Path):
         network, batch, hidden = _from_file(source.source, source.trusted, device)
     else:
-        network = _from_code(source.source, source.arguments, folder)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a network without weights is the same in every run
+            network = _from_code(source.source, source.arguments, folder)
         if source.weights:
             load_weights(network, source.weights)
     model = PixelModel(network, spec, source.class_indices, source.outputs == "probabilities", batch)
