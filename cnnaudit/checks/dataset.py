@@ -58,7 +58,7 @@ def check_constant_class(target: AuditTarget, trial: Trial) -> Finding:
         float(found.ratio.min()),
         (float(found.low.min()), float(found.high.min())),
         n=int(found.n.sum()),
-        summary=f"The {split} images of class '{names[worst]}' differ from each other {found.ratio.min():.2g} times as "
+        summary=f"The {split} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
         "much as those of other classes do.",
         locations=_locations(names, found.ratio, worst, found.high < trial.tolerance),
         evidence=pictures.of_spreads(target, split, seen, found, trial.tolerance),
@@ -213,7 +213,7 @@ def check_border_shortcut(target: AuditTarget, trial: Trial) -> Finding:
     statistic="balanced accuracy of the label from the column alone, above chance",
     unit="0: chance, 1: perfect",
     direction="at_most",
-    tolerance=0.25,
+    tolerance=0.2,
     gate=True,
     remedy="Balance the classes over the values of this column (or weight the images so), and test on values that the "
     "model has not seen. Otherwise nobody can tell whether the model learned the class or the scanner.",

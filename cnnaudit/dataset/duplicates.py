@@ -19,6 +19,7 @@ GRID = 16
 SIMILAR = 0.995
 _FLAT = 0.01  # a thumbnail with less contrast (standard deviation) is nobody's near copy
 _SMOOTH = 0.004  # details below one of 256 gray levels are rounding
+_TINY = 8
 _BLOCK = 4096
 
 
@@ -87,12 +88,13 @@ def find_twins(queries: Scan, others: Scan) -> Twins:
     r the correlation over pixels, the thumbnail the gray image averaged to 16 x 16, its details the thumbnail minus
     its 3 x 3 mean; the larger one with the query as it is and mirrored. Details keep a common background (a vignette,
     a studio wall) from making strangers alike. It finds copies saved as JPEG, resized, brightened, mirrored or with
-    little noise, and not crops or turned copies. Flat images (thumbnail contrast below .01) only have exact twins.
+    little noise, and not crops or turned copies. Flat images (thumbnail contrast below .01) and images with a side of
+    less than 8 pixels only have exact twins.
     """
     import torch
 
     own = describe(queries.thumbnails)
-    mirrored = describe(queries.thumbnails[..., ::-1])
+    mirrored = describe(queries.thumbnails[..., ::-1].copy())
     best = torch.full((len(own),), -1.0)
     partner = torch.zeros(len(own), dtype=torch.int64)
     for start, block in progress(list(_blocks(others.thumbnails)), "comparing images"):
@@ -122,10 +124,12 @@ def _with_exact(queries: Scan, others: Scan, similarity: np.ndarray, partner: np
 
 
 def describe(thumbnails: np.ndarray) -> torch.Tensor:
-    """Descriptors (n, 2 * 256) of thumbnails, uint8 (n, C, h, w), whose inner products are similarities."""
+    """Descriptors (n, 2 * 256) of thumbnails, uint8 (n, C, h, w), whose inner products are similarities; 0 if tiny."""
     import torch
     from torch.nn import functional
 
+    if min(thumbnails.shape[2:]) < _TINY:
+        return torch.zeros(len(thumbnails), 1)
     gray = torch.from_numpy(np.ascontiguousarray(thumbnails)).float().mean(dim=1, keepdim=True) / 255
     small = functional.adaptive_avg_pool2d(gray, (min(GRID, gray.shape[2]), min(GRID, gray.shape[3])))
     details = small - functional.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)

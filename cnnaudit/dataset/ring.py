@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnaudit.dataset.features import small_tree
-from cnnaudit.dataset.scores import draw_counts, interval
+from cnnaudit.dataset.scores import DRAWS, draw_counts, interval
+from cnnaudit.progress import progress
 
 GRID = 16
 LEAVES = 4
@@ -22,7 +23,7 @@ class RingScores:
     Attributes:
         classes: labels, int64 (k,), of the classes with enough images.
         auc: (k,) in [0, 1]; .5 is chance.
-        low, high: its bounds (k,). The low ones hold for all classes at once, since a failure picks the worst of them; a
+        low, high: its bounds (k,). The low ones hold for all classes at once, as a failure picks the worst of them; a
             pass needs every class, so the high ones need no correction (intersection-union).
     """
 
@@ -76,27 +77,32 @@ def ring_scores(
     """
     labels = (train[1], validation[1])
     classes = [k for k in np.unique(labels[0]) if all(FEWEST <= (of == k).sum() < len(of) for of in labels)]
+    draws = max(2_000, min(DRAWS, 400_000 // max(len(classes), 1)))
     strict = 1 - (1 - confidence) / max(len(classes), 1)
     rows = []
-    for k in classes:
-        ways = [_one_way(*way, int(k), rng) for way in ((train, validation), (validation, train))]
-        point, draws = (ways[0][0] + ways[1][0]) / 2, (ways[0][1] + ways[1][1]) / 2
-        low, _ = interval(point, draws, strict, (0.0, 1.0))
-        _, high = interval(point, draws, confidence, (0.0, 1.0))
+    for k in progress(classes, "asking the border"):
+        ways = [_one_way(*way, int(k), draws, rng) for way in ((train, validation), (validation, train))]
+        point, drawn = (ways[0][0] + ways[1][0]) / 2, (ways[0][1] + ways[1][1]) / 2
+        low, _ = interval(point, drawn, strict, (0.0, 1.0))
+        _, high = interval(point, drawn, confidence, (0.0, 1.0))
         rows.append((point, low, high))
     table = np.array(rows, dtype=float).reshape(-1, 3)
     return RingScores(np.array(classes, dtype=np.int64), table[:, 0], table[:, 1], table[:, 2])
 
 
 def _one_way(
-    known: tuple[np.ndarray, np.ndarray], asked: tuple[np.ndarray, np.ndarray], label: int, rng: np.random.Generator
+    known: tuple[np.ndarray, np.ndarray],
+    asked: tuple[np.ndarray, np.ndarray],
+    label: int,
+    draws: int,
+    rng: np.random.Generator,
 ) -> tuple[float, np.ndarray]:
     """AUC for one class of a tree fitted on one split and asked of the other, and what it could be: (draws,)."""
     tree = small_tree(known[0], known[1] == label, LEAVES, FEWEST)
     values, bins = np.unique(tree.predict_proba(asked[0])[:, 1], return_inverse=True)
     inside, outside = (np.bincount(bins[of], minlength=len(values)) for of in (asked[1] == label, asked[1] != label))
     point = auc(inside / inside.sum(), outside / outside.sum())
-    return float(point), np.asarray(auc(draw_counts(inside, rng), draw_counts(outside, rng)))
+    return float(point), np.asarray(auc(draw_counts(inside, rng, draws), draw_counts(outside, rng, draws)))
 
 
 def auc(inside: np.ndarray, outside: np.ndarray) -> np.ndarray | float:

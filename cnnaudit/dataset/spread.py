@@ -20,7 +20,7 @@ class Spreads:
         classes: labels, int64 (k,).
         n: images of each that were looked at (k,).
         ratio: spread over the median of the other classes' spreads (k,), 0 or more.
-        low, high: its bounds (k,). The high ones hold for all classes at once, since a failure picks the worst of them; a
+        low, high: its bounds (k,). The high ones hold for all classes at once, as a failure picks the worst of them; a
             pass needs every class, so the low ones need no correction (intersection-union).
     """
 
