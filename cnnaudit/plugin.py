@@ -225,6 +225,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and RECORDS in item.stash:
         vars(report).update(audit_records=item.stash[RECORDS], audit_kind=item.stash.get(KIND, ""))
+        del item.stash[RECORDS]
         if isinstance(report.longrepr, tuple) and call.excinfo:  # a skip stands at the test, not where it was raised
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(call.excinfo.value))
         elif call.excinfo and isinstance(
