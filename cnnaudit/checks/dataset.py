@@ -58,7 +58,7 @@ def check_constant_class(target: AuditTarget, trial: Trial) -> Finding:
         float(found.ratio.min()),
         (float(found.low.min()), float(found.high.min())),
         n=int(found.n.sum()),
-        summary=f"The {split} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
+        summary=f"The {'training' if split == 'train' else split} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
         "much as those of other classes do.",
         locations=_locations(names, found.ratio, worst, found.high < trial.tolerance),
         evidence=pictures.of_spreads(target, split, seen, found, trial.tolerance),
@@ -363,15 +363,16 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
     points = {who: scores.balanced_score(*answers) for who, answers in asked.items()}
     each = trial.among(len(asked)).confidence
     bounds = [scores.balanced_interval(*answers, each, rng) for answers in asked.values()]
-    shown.append(evidence.bars("Who predicts the label", points, label="0: chance, 1: perfect"))
+    rows = [[who, f"{points[who]:.3f}", f"{low:.3f} to {high:.3f}"] for who, (low, high) in zip(asked, bounds)]
+    shown.append(evidence.table("Who predicts the label (0: chance, 1: perfect)", ["", "reached", "interval"], rows))
     return trial.judge(
         max(points.values()),
         (max(low for low, _ in bounds), max(high for _, high in bounds)),
         n=max(len(labels) for _, labels in asked.values()),
         p_value=p_value,
-        summary="On a scale from 0 (chance) to 1 (perfect), the label is predicted from the image to "
-        + " and ".join(f"{point:.2f} by {who}" for who, point in points.items())
-        + ".",
+        summary="From the image alone, "
+        + " and ".join(f"{who} comes {point:.0%}" for who, point in points.items())
+        + " of the way from chance to perfect labels.",
         evidence=shown,
     )
 
