@@ -137,8 +137,7 @@ def _audit(options: argparse.Namespace) -> int:
     quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     arguments = ["--pyargs", "cnnaudit.suites", *quiet, "--audit-report", options.report]
     arguments += ["--audit-profile", options.profile, "--audit-seed", str(options.seed)]
-    for config in options.configs:
-        arguments += ["--audit-config", str(config)]
+    arguments += [f"--audit-config={config}" for config in options.configs]
     if options.strict:
         arguments.append("--audit-strict")
     return int(pytest.main([*arguments, *options.rest]))

@@ -67,6 +67,8 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
     Raises:
         ModelError: the source cannot be loaded, the weights do not fit it, a file could run code, no such device.
     """
+    import torch
+
     from cnnaudit.loading.pixels import PixelModel
     from cnnaudit.loading.weights import load_weights
 
