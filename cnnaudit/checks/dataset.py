@@ -13,10 +13,12 @@ from cnnaudit.errors import UnsupportedError
 from cnnaudit.findings import Finding, Location
 
 if TYPE_CHECKING:
+    import torch
+
     from cnnaudit.dataset.probes import Probe
     from cnnaudit.target import AuditTarget
 
-_PROBE_IMAGES = 2_000
+_TREE_IMAGES = 10_000
 _THESIS = "España (2021), Sensitivity analysis of the CNN learning process using synthetic images"
 
 
@@ -52,13 +54,13 @@ def check_constant_class(target: AuditTarget, trial: Trial) -> Finding:
         raise UnsupportedError(
             f"comparing classes needs two with at least {FEWEST} images in data.{split}, found {len(found.classes)}"
         )
-    names = [target.classes[k] for k in found.classes]
+    names, kind = [target.classes[k] for k in found.classes], "training" if split == "train" else split
     worst = int(found.ratio.argmin())
     return trial.judge(
         float(found.ratio.min()),
         (float(found.low.min()), float(found.high.min())),
         n=int(found.n.sum()),
-        summary=f"The {'training' if split == 'train' else split} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
+        summary=f"The {kind} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
         "much as those of other classes do.",
         locations=_locations(names, found.ratio, worst, found.high < trial.tolerance),
         evidence=pictures.of_spreads(target, split, seen, found, trial.tolerance),
@@ -138,16 +140,18 @@ def check_trivial_feature(target: AuditTarget, trial: Trial) -> Finding:
     from cnnaudit.dataset import pictures, scores
     from cnnaudit.dataset.features import explain, hand_made
 
-    labels, truth = _labels(trial, "train"), _labels(trial, "validation")
+    truth = _labels(trial.sample("validation"), "validation")
     answers = trial.predictions("validation").argmax(1).numpy()
     rng = trial.generator()
     if scores.balanced_interval(answers, truth, trial.confidence, rng)[0] <= 0:
         raise UnsupportedError(
             f"on {len(truth)} images the model is not clearly above chance, so there is nothing to explain"
         )
-    known, asked = (
-        hand_made(trial.sample(s)[0], target.split(s).properties(trial.indices(s))) for s in ("train", "validation")
-    )
+    n = trial.profile.images or _TREE_IMAGES
+    sample, rows = target.sample("train", n, trial.seed), target.draw("train", n, trial.seed)
+    labels = _labels(sample, "train")
+    known = hand_made(sample[0], target.split("train").properties(rows))
+    asked = hand_made(trial.sample("validation")[0], target.split("validation").properties(trial.indices("validation")))
     known = {name: column for name, column in known.items() if name in asked}
     columns, questions = (np.stack([of[name] for name in known], axis=1) for of in (known, asked))
     found = explain((columns, labels), (questions, truth), answers, trial.confidence, rng)
@@ -303,7 +307,7 @@ def check_class_imbalance(target: AuditTarget, trial: Trial) -> Finding:
     """
     from cnnaudit.dataset import pictures, scores
 
-    truth = _labels(trial, "validation")
+    truth = _labels(trial.sample("validation"), "validation")
     predicted = trial.predictions("validation").argmax(1).numpy()
     score, present = scores.balanced_score(predicted, truth), np.unique(truth)
     recalls = scores.recalls(scores.class_counts(predicted == truth, truth, 2))
@@ -336,10 +340,10 @@ def check_class_imbalance(target: AuditTarget, trial: Trial) -> Finding:
 def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
     """Balanced accuracy above chance of a simple probe, cross-validated, or of the model where that is better.
 
-    The probe is kernel ridge regression on random-filter features of the training sample (else the validation sample),
-    in 5 folds: `cnnaudit.dataset.probes`. Its p-value comes from permuting the labels. Where the probe is too simple
-    (hundreds of classes, fine detail), a model that is right on validation images shows the signal just as well. Both
-    intervals are Bayesian bootstraps over images; each gets half of the error.
+    The probe is kernel ridge regression on random-filter features of as many training images as the profile samples
+    (else of validation images), in 5 folds: `cnnaudit.dataset.probes`. Its p-value comes from permuting the labels.
+    Where the probe is too simple (hundreds of classes, fine detail), a model that is right on validation images shows
+    the signal just as well. Both intervals are Bayesian bootstraps over images; each gets half of the error.
 
     Tolerance: TODO.
     """
@@ -357,7 +361,10 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
         null = evidence.null_distribution("The probe on shuffled labels", probe.null[:1000], observed, label=label)
         shown.append(null)
     if "validation" in target.splits and len(np.unique(trial.sample("validation")[1])) > 1:
-        asked["the model"] = (trial.predictions("validation").argmax(1).numpy(), _labels(trial, "validation"))
+        asked["the model"] = (
+            trial.predictions("validation").argmax(1).numpy(),
+            _labels(trial.sample("validation"), "validation"),
+        )
     if not asked:
         raise UnsupportedError("predicting the label needs images of two classes, at least 5 of each")
     points = {who: scores.balanced_score(*answers) for who, answers in asked.items()}
@@ -378,22 +385,22 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
 
 
 def _probe(target: AuditTarget, trial: Trial) -> Probe | None:
-    """The probe on the training sample, at most 2,000 images of it; None where it cannot be asked."""
+    """The probe on training images (else validation images), at most 2,000; None where it cannot be asked."""
     from cnnaudit.dataset.filters import filter_features
-    from cnnaudit.dataset.probes import ask_probe
-    from cnnaudit.dataset.scan import shrink
+    from cnnaudit.dataset.probes import MOST, ask_probe
+    from cnnaudit.dataset.scan import few, scan
 
-    images, labels = trial.sample("train" if "train" in target.splits else "validation")
-    rng = trial.generator("probe")
-    rows = np.sort(rng.permutation(len(labels))[:_PROBE_IMAGES])
-    if min(images.shape[2:]) < 3 or len(np.unique(labels)) < 2:
+    split = "train" if "train" in target.splits else "validation"
+    whole = scan(target, split, trial.profile.megapixels, trial.seed)
+    seen = few(whole, min(trial.profile.images or MOST, MOST))
+    if min(seen.thumbnails.shape[2:]) < 3 or len(np.unique(seen.labels)) < 2:
         return None
-    return ask_probe(filter_features(shrink(images[rows])), labels.numpy()[rows], trial.resamples, rng)
+    return ask_probe(filter_features(seen.thumbnails), seen.labels, trial.resamples, trial.generator("probe"))
 
 
-def _labels(trial: Trial, split: str) -> np.ndarray:
-    """The labels of the sample, refused where they are of fewer than two classes."""
-    labels: np.ndarray = trial.sample(split)[1].numpy()
+def _labels(sample: tuple[torch.Tensor, torch.Tensor], split: str) -> np.ndarray:
+    """The labels of a sample, refused where they are of fewer than two classes."""
+    labels: np.ndarray = sample[1].numpy()
     found = len(np.unique(labels))
     if found < 2:
         raise UnsupportedError(f"telling classes apart needs images of two of them in data.{split}, found {found}")

@@ -10,6 +10,7 @@ from cnnaudit.dataset.scores import above_chance
 
 FOLDS = 5
 PENALTY = 0.3
+MOST = 2_000
 _VALUES = 2_000_000  # targets of so many permutations at once
 
 
