@@ -36,8 +36,7 @@ class Padding:
     def joined(self, outer: Padding) -> Padding:
         """This padding with another one around it."""
         if not any(self.sides) or not any(outer.sides):
-            found = self if any(self.sides) else outer
-            return found if any(found.sides) else Padding()
+            return self if any(self.sides) else outer
         left, right, top, bottom = (a + b for a, b in zip(self.sides, outer.sides))
         sides = (left, right, top, bottom)
         if (self.mode, self.value) == (outer.mode, outer.value):

@@ -62,7 +62,10 @@ def _stack(node: fx.Node, prefix: str) -> tuple[Entry, ...]:
 
 
 def _answers(nodes: Sequence[fx.Node], stacks: dict[fx.Node, tuple[Entry, ...]]) -> dict[fx.Node, list[Entry]]:
-    """For each node the modules whose only output it is: the one node inside that something outside reads."""
+    """For each node the modules whose only output it is: the one node inside that something outside reads.
+
+    Left out where the module changes that output later, through a view of it: the node's value is not the answer.
+    """
     inside: dict[Entry, list[fx.Node]] = {}
     for node in nodes:
         for entry in stacks[node]:
@@ -71,8 +74,8 @@ def _answers(nodes: Sequence[fx.Node], stacks: dict[fx.Node, tuple[Entry, ...]])
     for entry, members in inside.items():
         own = set(members)
         read = [node for node in members if any(user not in own for user in _readers(node))]
-        if len(read) == 1:
-            answers.setdefault(_last_change(read[0], members), []).append(entry)
+        if len(read) == 1 and not _changed_later(read[0], members):
+            answers.setdefault(read[0], []).append(entry)
     return answers
 
 
@@ -85,10 +88,12 @@ def _readers(node: fx.Node) -> Iterator[fx.Node]:
             yield user
 
 
-def _last_change(node: fx.Node, members: Sequence[fx.Node]) -> fx.Node:
-    """The last in-place call on the node's tensor inside the module: `F.relu(x, inplace=True); return x`."""
+def _changed_later(node: fx.Node, members: Sequence[fx.Node]) -> bool:
+    """Whether an in-place call follows on the node's tensor, or on what was made from it (a view, perhaps)."""
+    made = {node}
     for later in members[members.index(node) + 1 :]:
-        target = later.target
-        if isinstance(target, OpOverload) and target._schema.is_mutable and later.args and later.args[0] is node:
-            node = later
-    return node
+        if later.args and later.args[0] in made:
+            if later.target._schema.is_mutable:  # type: ignore[union-attr]
+                return True
+            made.add(later)
+    return False

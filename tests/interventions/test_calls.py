@@ -9,7 +9,19 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from small_networks import STYLES, Block, Functional, InPlace, Modules, Reused, build, exported, images, traced
+from small_networks import (
+    STYLES,
+    Block,
+    Functional,
+    InPlace,
+    Modules,
+    Reused,
+    build,
+    decomposed,
+    exported,
+    images,
+    traced,
+)
 from torch import nn
 
 from cnnaudit.errors import UnsupportedError
@@ -179,6 +191,12 @@ def test_pads_before_a_convolution(pads: list, expected: tuple) -> None:
     found = geometry(Padded(), "/conv2d:1")
     assert found is not None
     assert (found.padding, found.padding_mode, found.padding_value) == expected
+
+
+def test_a_transposed_convolution_is_none_of_ours() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ConvTranspose2d(2, 1, 3, padding=1))
+    for form in (network, exported(network), decomposed(network)):
+        assert [call.kind for call in calls(form, images())] == ["conv2d", "conv_transpose2d"]
 
 
 def test_one_pass_in_the_order_of_the_calls_with_their_shapes() -> None:

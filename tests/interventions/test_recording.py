@@ -275,22 +275,31 @@ def test_a_module_without_a_single_tensor() -> None:
         run_until(Outer(), images(), "two")
 
 
+class Dropped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        F.relu(y, inplace=True)
+        return y
+
+
+class Unpacked(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        values, _ = F.max_pool2d(x, 2, return_indices=True)
+        return values * 2
+
+
+class ByView(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x - 0.5
+        y[:, :1].relu_()
+        return y
+
+
 def test_the_output_of_an_exported_module_is_what_others_read() -> None:
-    class Dropped(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv = nn.Conv2d(3, 2, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = self.conv(x)
-            F.relu(y, inplace=True)
-            return y
-
-    class Unpacked(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            values, _ = F.max_pool2d(x, 2, return_indices=True)
-            return values * 2
-
     network = nn.Sequential(Dropped(), Unpacked(), nn.ReLU())
     with record(network, ["0", "1"]) as expected:
         logits = network(images())
@@ -300,6 +309,23 @@ def test_the_output_of_an_exported_module_is_what_others_read() -> None:
     for layer in ("0", "1"):
         assert torch.equal(found[layer], expected[layer])
         assert torch.equal(run_until(graph, images(), layer), expected[layer])
+
+
+@pytest.mark.parametrize("form", [eager, exported])
+def test_a_change_through_a_view(form: Form) -> None:
+    network = form(nn.Sequential(ByView(), nn.Conv2d(3, 1, 1)))
+    pixels = images().requires_grad_()
+    with record(network, ["0", "0/sub:1", "0/relu:1"]) as found:
+        answer = network(pixels)
+    assert torch.equal(found["0/sub:1"], pixels - 0.5)
+    assert torch.equal(found["0/relu:1"], (pixels - 0.5)[:, :1].relu())
+    weight = torch.autograd.grad(answer.sum(), found["0/relu:1"])[0]
+    assert torch.allclose(weight, dict(network.named_parameters())["1.weight"][:, :1].expand_as(weight))
+    if form is eager:
+        assert torch.equal(found["0"], ByView()(pixels))
+    else:
+        with pytest.raises(LayerError, match="name one of its calls"):
+            found["0"]
 
 
 class Bound(nn.Module):
