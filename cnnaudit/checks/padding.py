@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MIND_THE_PAD = "Alsallakh et al., Mind the Pad: CNNs can develop blind spots, ICLR 2021 (arXiv 2010.02178)"
 _THESIS = "España, Sensitivity analysis of the CNN learning process using synthetic images, 2021"
-_REPEAT = "Pad with the nearest pixel (padding_mode='replicate') or mirrored ('reflect') instead of zeros, and retrain."
+_REPEAT = "Pad with the nearest pixel (padding_mode='replicate') instead of zeros, and train again."
 
 
 @check(
@@ -249,19 +249,19 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
     needs=("validation",),
 )
 def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
-    """Accuracy on the images' own content, made small, at the best position less that at the worst.
+    """Accuracy on the images' own content, made small, at other positions less that at the worst.
 
-    The content of some images is put on its background at 5 x 5 positions; those where the true class is least and
-    most probable are then asked of fresh images. The statistic is their difference in accuracy, (recognized only at
-    the best - recognized only at the worst) / images; on fresh images the search adds no bias. Its interval is exact
-    (`cnnaudit.padding.paired_drop_interval`); the p-value is the search's max-statistic permutation over positions.
-    Without a claim the positions span the image; with `claims.translation_pixels` they span where the data's content
-    stands, widened by the claim: no more is promised.
+    The content of some images is put on its background at 5 x 5 positions; the position where the true class is least
+    probable is then asked of fresh images, each beside one other position drawn at random. The statistic is
+    (recognized only elsewhere - recognized only there) / images; on fresh images the search adds no bias. Its interval
+    is exact (`cnnaudit.padding.paired_drop_interval`); the p-value is the search's max-statistic permutation over
+    positions. Without a claim the positions span the image; with `claims.translation_pixels` they span where the
+    data's content stands, widened by the claim: no more is promised.
     """
     from cnnaudit.padding import find_blind_spot, positions
     from cnnaudit.padding.figures import blind_spot_figures
 
-    searched, measured = _affordable(target, 150) // 25, _affordable(target, 100)
+    searched, measured = _affordable(target, 150) // 25, _affordable(target, 80)
     stimuli = _stimuli(trial, searched + measured)
     spot = find_blind_spot(
         target.logits,
@@ -269,16 +269,17 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
         target.input.size,
         positions(stimuli, target.input.size, target.claims.translation_pixels),
         searched=min(searched, len(stimuli) // 4),
+        rng=trial.generator("places"),
     )
     null = spot.scan.null(trial.resamples, trial.generator("permutation"))
-    worst, best = (float(np.mean(read == spot.truth)) for read in (spot.worst, spot.best))
+    worst, elsewhere = (float(np.mean(read == spot.truth)) for read in (spot.worst, spot.elsewhere))
     return trial.judge(
         spot.drop,
         spot.interval(trial.confidence),
         n=len(spot.truth),
         p_value=spot.scan.p_value(null),
         summary=f"Of the images' contents, made small, {worst:.1%} are recognized {_where(spot.scan.worst)}, "
-        f"{best:.1%} {_where(spot.scan.best)}.",
+        f"{elsewhere:.1%} elsewhere.",
         evidence=blind_spot_figures(spot, null, stimuli[-len(spot.truth) :], target.input.size, target.classes),
     )
 

@@ -40,8 +40,8 @@ def content_box(image: torch.Tensor, color: torch.Tensor) -> tuple[int, int, int
     """Top, bottom, left, right of the content of one image (C, H, W); bottom and right are exclusive.
 
     The content is where the difference from the background color, averaged over channels and a window of about a
-    sixteenth of the side (so that single noisy pixels do not count), exceeds half of its maximum. None where nothing
-    stands out by a twentieth of the range.
+    sixteenth of the side (so that single noisy pixels do not count), exceeds half of its maximum, with a margin of half
+    a window around it. None where nothing stands out by a twentieth of the range.
     """
     window = max(3, min(image.shape[-2:]) // 16 | 1)
     difference = (image - color[:, None, None]).abs().mean(0)[None, None]
@@ -50,4 +50,6 @@ def content_box(image: torch.Tensor, color: torch.Tensor) -> tuple[int, int, int
     if peak < 0.05:
         return None
     rows, columns = (smooth > peak / 2).nonzero(as_tuple=True)
-    return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
+    margin, (height, width) = window // 2 + 1, image.shape[-2:]
+    top, left = max(int(rows.min()) - margin, 0), max(int(columns.min()) - margin, 0)
+    return top, min(int(rows.max()) + 1 + margin, height), left, min(int(columns.max()) + 1 + margin, width)

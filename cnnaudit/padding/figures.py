@@ -102,7 +102,7 @@ def blind_spot_figures(
             label="true class's mean probability, best position less worst",
         ),
         *(
-            pictures("Recognized at the best position, missed at the worst", torch.stack(shown), captions)
+            pictures("Recognized elsewhere, missed at the worst position", torch.stack(shown), captions)
             if shown
             else []
         ),
