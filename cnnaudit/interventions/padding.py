@@ -104,8 +104,7 @@ class _PaddingRule(Observer):
         """The convolution, with what its padding holds replaced."""
         bound = arguments(func, "conv2d", args, kwargs)
         geometry = geometry_of("conv2d", bound)
-        already = self._rule == "zeros" and geometry.padding_value == 0
-        if already or not any(geometry.padding):
+        if not any(geometry.padding):
             return func(*args, **kwargs)
         with unseen():
             plane = _crop(bound["input"], padding_of(bound["input"]).sides)
@@ -121,12 +120,10 @@ class _PaddingRule(Observer):
 
 
 def _crop(plane: torch.Tensor, sides: Sides) -> torch.Tensor:
-    """The plane without the padding around it, dense, in the memory format that it has."""
+    """The plane without the padding around it."""
     left, right, top, bottom = sides
-    if not any(sides):
-        return plane
     height, width = plane.shape[-2:]
-    return plane[..., top : height - bottom, left : width - right].clone()
+    return plane[..., top : height - bottom, left : width - right]
 
 
 def surround(plane: torch.Tensor, sides: Sides, rule: str, generator: torch.Generator, where: str = "") -> torch.Tensor:

@@ -69,14 +69,14 @@ class InPlace(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
-        F.relu(x, inplace=True)  # the result is dropped: x itself must have changed
+        F.relu(x, True)  # the result is dropped: x itself must have changed
         y = self.second(x)
         y += x
         y = self.second(self.act(y))
         self.act(y)
         y = self.second(y).mul_(2)
         y.relu_()
-        return self.head(F.relu(y - 0.1, True).mean((2, 3)))
+        return self.head(F.relu(y - 0.1, inplace=True).mean((2, 3)))
 
 
 class Block(nn.Module):

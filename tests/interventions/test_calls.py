@@ -103,6 +103,29 @@ def test_a_part_that_fails_and_is_caught_leaves_the_scope_of_the_others() -> Non
     assert names(Fallback()) == ["narrow", "/relu:1"]
 
 
+def test_only_floating_point_results_count() -> None:
+    class Mixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            index = torch.arange(3) + 1  # integers
+            return (x + (x > 0)).mT + index.sum()  # `x > 0` and the property `mT` are no calls
+
+    assert [(c.name, c.output_shape[0]) for c in calls(Mixed(), images())] == [("/add:1", 2), ("/add:2", 2)]
+    network = Mixed()
+    with record(network, ["/add:1"]) as found:
+        network(images())
+    assert torch.equal(found["/add:1"], images() + (images() > 0))
+
+
+def test_calls_keeps_no_graph_for_gradients() -> None:
+    class Spy(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.enabled = torch.is_grad_enabled()
+            return x * 2
+
+    calls(spy := Spy(), images())
+    assert not spy.enabled
+
+
 def test_a_graph_inside_an_exported_graph_has_the_names_of_the_original() -> None:
     class Frozen(nn.Module):
         def __init__(self) -> None:

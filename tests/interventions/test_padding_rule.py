@@ -100,6 +100,14 @@ def test_recording_in_and_around_a_rule(inside: bool) -> None:
     assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_the_calls_of_a_rule_are_not_counted_as_the_models(style: type[nn.Module]) -> None:
+    network = build(style)
+    with record(network) as found, padding_rule("noise", model=network):
+        network(images())
+    assert list(found) == [call.name for call in calls(network, images())]
+
+
 def test_noise_stays_in_the_range_of_its_sample_and_channel() -> None:
     network = nn.Conv2d(2, 2, 1, padding=2, groups=2, bias=False)  # 1x1: the answer is the padded plane itself
     network.weight.data.fill_(1)
