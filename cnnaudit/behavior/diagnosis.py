@@ -75,11 +75,10 @@ def input_mistake(
     Tried are: channels reversed, pixels up to 255, black and white exchanged.
     """
     changes: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "the other input.order": lambda pixels: pixels.flip(1),
         "input.scale = 255": lambda pixels: 255 * pixels,
         "black and white exchanged": lambda pixels: 1 - pixels,
     }
-    if images.shape[1] == 3:
-        changes["the other input.order"] = lambda pixels: pixels.flip(1)
     found = []
     for what, change in changes.items():
         try:

@@ -69,9 +69,9 @@ def search(
     """
     n, _, h, w = images.shape
     tries = min(tries, h * w)
-    gradient = margin_gradient(model, images, device)
     with torch.inference_mode():
         before = answer(images).argmax(1)
+    gradient = margin_gradient(model, images, device)
     flips = []
     for i in _steps(n):
         where, colors = _candidates(images[i], None if gradient is None else gradient[i], tries, generator)
@@ -88,7 +88,7 @@ def search(
 def margin_gradient(model: torch.nn.Module, images: torch.Tensor, device: str = "cpu") -> torch.Tensor | None:
     """Gradient of (highest logit - second highest) by pixel, (n, C, H, W) on the CPU; None where there is none.
 
-    ONNX models and models that compute without gradients have none.
+    ONNX models, models that compute without gradients and operations without a derivative have none.
     """
     parts = []
     batch_size = min(64, max(1, GRADIENT_PIXELS // (images.shape[2] * images.shape[3])))
@@ -98,7 +98,7 @@ def margin_gradient(model: torch.nn.Module, images: torch.Tensor, device: str = 
             with torch.enable_grad():
                 best = model(pixels * 1).topk(2, 1).values  # a copy: a model may change its input in place
                 (gradient,) = torch.autograd.grad((best[:, 0] - best[:, 1]).sum(), pixels)
-        except RuntimeError:
+        except Exception:  # a model that answers may still fail to be differentiated, in its own way
             return None
         parts.append(gradient.cpu())
     gradient = torch.cat(parts)

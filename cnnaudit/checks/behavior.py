@@ -33,7 +33,7 @@ _THESIS = "España, Sensitivity analysis of the CNN learning process using synth
     statistic="images whose class one pixel flips",
     unit="share of images",
     direction="at_most",
-    tolerance={"quick": 0.2, "standard": 0.15, "deep": 0.15},
+    tolerance={"quick": 0.25, "standard": 0.2, "deep": 0.2},
     gate=False,
     remedy="Give the model less to gain from a single pixel: pool by averages where it pools by the maximum of the "
     "whole image, and train with noise and with small parts erased.",
@@ -73,7 +73,7 @@ def check_single_pixel(target: AuditTarget, trial: Trial) -> Finding:
     statistic="predictions that change",
     unit="share of images",
     direction="at_most",
-    tolerance=0.1,
+    tolerance=0.15,
     gate=True,
     remedy="Train with this change (augmentation over the whole claimed range), or lower the claim.",
     reference=_THESIS,
@@ -160,7 +160,7 @@ def check_determinism(target: AuditTarget, trial: Trial) -> Finding:
     worst = max(asked, key=lambda repetition: float(repetition.difference.max()))
     largest = float(worst.difference.max())
     changed = sum(int(repetition.changed.sum()) for repetition in asked)
-    order = worst.difference.argsort(descending=True)[:LISTED]
+    order = worst.difference.argsort(descending=True)[:LISTED].numpy()
     names = _names(target, trial, chosen[order])
     return trial.judge(
         largest,
@@ -311,7 +311,7 @@ def _explanation(target: AuditTarget, trial: Trial) -> str:
     statistic="accuracy that the worst group lacks to the same classes elsewhere",
     unit="share of images",
     direction="at_most",
-    tolerance=0.15,
+    tolerance={"quick": 0.2, "standard": 0.1, "deep": 0.1},
     gate=True,
     remedy="Look at the group's images; collect more like them, or weight them in training (group DRO), and report "
     "accuracy by group.",

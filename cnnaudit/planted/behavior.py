@@ -27,7 +27,7 @@ _CLAIMS: Mapping[str, tuple[str, Any]] = {
     "translation": ("translation_pixels", 4),
     "scale": ("scale", 1.6),
     "polarity": ("polarity", True),
-    "noise": ("noise", 0.8),
+    "noise": ("noise", 1.0),
 }
 
 
@@ -44,16 +44,16 @@ def varied(
 
 
 def one_pixel(seed: int, pooling: Literal["max", "average"]) -> AuditTarget:
-    """The minimum model of 16 parameters with either pooling, on turned figures; trained again where it dies."""
+    """The minimum model of 16 parameters with either pooling, on turned figures, which only the average solves."""
     from cnnaudit.models import minimum
     from cnnaudit.training import fit
 
     images, labels, _ = _data("dataset 2.1", "train", seed)
-    for attempt in range(5):
+    rate, enough = (0.01, 0.62) if pooling == "max" else (0.05, 0.95)
+    for attempt in range(8):  # about one training in three dies
         model = minimum(pooling=pooling)
-        rate = 0.01 if pooling == "max" else 0.05
-        history = fit(model, (images, labels), epochs=20, learning_rate=rate, seed=derive_seed(seed, attempt))
-        if history[-1]["accuracy"] > 0.5:
+        history = fit(model, (images[::3], labels[::3]), epochs=40, learning_rate=rate, seed=derive_seed(seed, attempt))
+        if history[-1]["accuracy"] > enough:
             break
     return _target("dataset 2.1", seed, model)
 
