@@ -20,6 +20,7 @@ SIMILAR = 0.995
 _FLAT = 0.01  # a thumbnail with less contrast (standard deviation) is nobody's near copy
 _SMOOTH = 0.004  # details below one of 256 gray levels are rounding
 _TINY = 8
+_LUMA = [0.299, 0.587, 0.114]  # what JPEG keeps best
 _BLOCK = 4096
 
 
@@ -85,11 +86,11 @@ def find_twins(queries: Scan, others: Scan) -> Twins:
 
         (r(thumbnails) + r(details)) / 2,
 
-    r the correlation over pixels, the thumbnail the gray image averaged to 16 x 16, its details the thumbnail minus
-    its 3 x 3 mean; the larger one with the query as it is and mirrored. Details keep a common background (a vignette,
-    a studio wall) from making strangers alike. It finds copies saved as JPEG, resized, brightened, mirrored or with
-    little noise, and not crops or turned copies. Flat images (thumbnail contrast below .01) and images with a side of
-    less than 8 pixels only have exact twins.
+    r the correlation over pixels, the thumbnail the gray image (luma) averaged to 16 x 16, its details the thumbnail
+    minus its 3 x 3 mean; the larger one with the query as it is and mirrored. Details keep a common background (a
+    vignette, a studio wall) from making strangers alike. It finds copies saved as JPEG, resized, brightened, mirrored
+    or with little noise, and not crops or turned copies. Flat images (thumbnail contrast below .01) and images with a
+    side of less than 8 pixels only have exact twins.
     """
     import torch
 
@@ -130,7 +131,9 @@ def describe(thumbnails: np.ndarray) -> torch.Tensor:
 
     if min(thumbnails.shape[2:]) < _TINY:
         return torch.zeros(len(thumbnails), 1)
-    gray = torch.from_numpy(np.ascontiguousarray(thumbnails)).float().mean(dim=1, keepdim=True) / 255
+    pixels = torch.from_numpy(np.ascontiguousarray(thumbnails)).float() / 255
+    weights = torch.tensor(_LUMA if pixels.shape[1] == 3 else [1.0]).view(1, -1, 1, 1)
+    gray = (pixels * weights).sum(dim=1, keepdim=True)
     small = functional.adaptive_avg_pool2d(gray, (min(GRID, gray.shape[2]), min(GRID, gray.shape[3])))
     details = small - functional.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
     parts = [_standardized(small, _FLAT), _standardized(details, _SMOOTH)]
