@@ -117,13 +117,12 @@ def test_a_split_that_is_read_in_part_gives_an_interval(monkeypatch):
 
 def test_a_weak_model_is_explained_by_a_feature_that_a_good_one_goes_beyond():
     """The ratio is relative to the model: (.5 above chance) / (.8 above chance) = .625 of it."""
-    labels = np.arange(1000) % 2
-    rng = np.random.default_rng(0)
-    bright = np.where(rng.random(1000) < 0.75, labels, 1 - labels)
-    images = (0.1 + 0.4 * bright)[:, None, None, None] + 0.5 * rng.random((1000, 1, 48, 48))
-    answers = np.where(rng.random(1000) < 0.9, labels, 1 - labels)
-    images = write_predictions(images.astype(np.float32), answers, 2)
-    splits = dict.fromkeys(("train", "validation"), (images, labels))
+    rng, labels, splits = np.random.default_rng(0), np.arange(2000) % 2, {}
+    for split in ("train", "validation"):
+        bright, answers = (np.where(rng.random(2000) < share, labels, 1 - labels) for share in (0.75, 0.9))
+        images = (0.1 + 0.4 * bright)[:, None, None, None] + 0.5 * rng.random((2000, 1, 24, 24))
+        shown = answers if split == "validation" else rng.integers(0, 2, 2000)  # so that trees cannot read the answer
+        splits[split] = (write_predictions(images.astype(np.float32), shown, 2), labels)
     found = one("trivial_feature", AuditTarget.from_arrays("weak", reads_pixel(2), splits, ("a", "b")), profile="deep")
     assert found.statistic == pytest.approx(0.625, abs=0.08)
 
