@@ -118,7 +118,8 @@ def load_target(path: str | Path) -> AuditTarget:
 def _load(file: AuditFile) -> AuditTarget:
     from cnnaudit.data.sources import as_split
     from cnnaudit.loading.imports import call
-    from cnnaudit.loading.probe import probe
+    from cnnaudit.loading.layout import choose_layout
+    from cnnaudit.loading.probe import probe, two_images
     from cnnaudit.loading.sources import load
 
     folder = file.path.parent.resolve()
@@ -129,7 +130,9 @@ def _load(file: AuditFile) -> AuditTarget:
             value = call(value, data.arguments, folder, f"data.{name}", DataError)
         splits[name] = as_split(name, value, file.classes, file.input, file.metadata, folder)
     loaded = load(file.model, file.input, folder)
-    probe(loaded.model, file.model, file.input, file.classes, splits, loaded.device)
+    images = two_images(file.input, splits).to(loaded.device)
+    probe(loaded.model, images, file.model, file.input, file.classes)
+    choose_layout(loaded.model, images)
     return AuditTarget(
         name=file.name,
         model=loaded.model,

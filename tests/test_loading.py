@@ -16,6 +16,7 @@ from torch import nn
 
 from cnnaudit.config import load_target
 from cnnaudit.errors import ModelError
+from cnnaudit.loading.layout import choose_layout
 from cnnaudit.loading.pixels import PixelModel
 from cnnaudit.loading.sources import ModelSource, load
 from cnnaudit.loading.weights import load_weights
@@ -457,3 +458,36 @@ def test_random_weights_are_the_same_in_every_run_and_leave_the_generator_alone(
     first, second = (load(source, RGB, tmp_path).model.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Views(nn.Module):
+    """A network that reads its map with `view`, which a channels-last map of more than one pixel does not allow."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 3, stride=16), nn.Linear(64, 2)
+
+    def forward(self, x):
+        return self.linear(self.conv(x).view(len(x), -1))
+
+
+def flattens():
+    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=16), nn.Flatten(), nn.Linear(64, 2))
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "layout"),
+    [
+        (flattens, 64, torch.channels_last),
+        (flattens, 63, torch.contiguous_format),
+        (Views, 64, torch.contiguous_format),
+    ],
+)
+def test_the_faster_layout_is_chosen_where_the_network_bears_it(network, size, layout):
+    pixels = torch.rand(2, 3, size, size)
+    model = PixelModel(network().eval(), InputSpec(channels=3, size=(size, size)))
+    before = model(pixels)
+    assert choose_layout(model, pixels) == layout
+    torch.testing.assert_close(model(pixels), before)
+    torch.testing.assert_close(copy.deepcopy(model)(pixels), before)
+    assert model.get_parameter(next(iter(model.state_dict()))).is_contiguous(memory_format=layout)

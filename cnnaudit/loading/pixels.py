@@ -55,11 +55,23 @@ class PixelModel(nn.Module):
         self._spec, self._class_indices, self._probabilities, self._batch = spec, class_indices, probabilities, batch
         self._mean = torch.tensor(spec.mean).view(1, -1, 1, 1)
         self._std = torch.tensor(spec.std).view(1, -1, 1, 1)
+        self._layout = torch.contiguous_format
         self.training = network.training
+
+    def set_layout(self, layout: torch.memory_format) -> PixelModel:
+        """Keep the network's 4-d weights, and give it its images, in that memory layout."""
+        self._layout = layout
+        return self.to(memory_format=layout)
+
+    @property
+    def batch(self) -> int | None:
+        """The only batch size that the network takes; None: any."""
+        return self._batch
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles adopt a copy of the network, so that both keep sharing one registry."""
-        return type(self), (self._audited, self._spec, self._class_indices, self._probabilities, self._batch)
+        arguments = (self._audited, self._spec, self._class_indices, self._probabilities, self._batch)
+        return type(self), arguments, {"_layout": self._layout}
 
     def train(self, mode: bool = True) -> PixelModel:
         """Put the network into training or evaluation mode; an exported one has its mode built in."""
@@ -86,7 +98,7 @@ class PixelModel(nn.Module):
         x = pixels.flip(1) if self._spec.order == "BGR" else pixels
         x = (x * self._spec.scale - self._mean.to(x)) / self._std.to(x)
         weight = next((p for p in self.parameters() if p.is_floating_point()), None)
-        answer = self._ask(x if weight is None else x.to(weight.dtype))
+        answer = self._ask((x if weight is None else x.to(weight.dtype)).contiguous(memory_format=self._layout))
         return answer.to(torch.promote_types(answer.dtype, torch.float32)) if torch.is_tensor(answer) else answer
 
     def _ask(self, x: torch.Tensor) -> Any:

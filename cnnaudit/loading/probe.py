@@ -16,23 +16,14 @@ from cnnaudit.wording import one_line
 
 
 def probe(
-    model: PixelModel,
-    source: ModelSource,
-    spec: InputSpec,
-    classes: Sequence[str],
-    splits: Mapping[str, Split],
-    device: str,
+    model: PixelModel, images: torch.Tensor, source: ModelSource, spec: InputSpec, classes: Sequence[str]
 ) -> None:
     """Show the model two images and hold its answer against the audit file.
-
-    The images are the first and the last of the validation split, else of the training split; noise where neither
-    can be read, which the checks then report.
 
     Raises:
         ModelError: the model raises, does not answer a tensor of shape (2, M), answers NaN or infinity, has another
             number of classes than the file, or answers probabilities where the file says logits or the reverse.
     """
-    images = _two_images(spec, splits).to(device)
     try:
         with torch.inference_mode():
             answer = model.answer(images)
@@ -57,7 +48,11 @@ def probe(
     _check_outputs(answer, source.outputs)
 
 
-def _two_images(spec: InputSpec, splits: Mapping[str, Split]) -> torch.Tensor:
+def two_images(spec: InputSpec, splits: Mapping[str, Split]) -> torch.Tensor:
+    """The first and the last image of the validation split, else of the training split.
+
+    Noise where neither can be read, which the checks then report.
+    """
     for name in ("validation", "train"):
         if name in splits and len(splits[name].labels):
             try:
