@@ -4,6 +4,9 @@ Names: `layer1.0.conv1` is a module as in `named_modules()`; `layer1.0/relu:2` i
 scope of `layer1.0` itself; `layer1.0.relu:2` is the second call of a module that is used more than once. Calls of the
 model's own forward belong to the scope with the empty name: `/add:1`.
 
+Contexts nest, act on the thread that entered them, and leave the model as it was: its hooks, modes and gradients.
+A model in training mode still updates its own batch statistics: call `eval()` first.
+
 Importing this package imports no torch; names are loaded when they are first used.
 """
 

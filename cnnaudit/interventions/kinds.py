@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -50,17 +47,7 @@ def is_in_place(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     name = raw_name(func)
     if (name.endswith("_") and not name.endswith("__")) or name in ("__iadd__", "__isub__", "__imul__", "__itruediv__"):
         return True
-    position = _inplace_position(func)
-    return bool(kwargs.get("inplace", position is not None and position < len(args) and args[position]))
-
-
-@functools.cache
-def _inplace_position(func: Callable[..., Any]) -> int | None:
-    """Where a Python function takes its `inplace` argument, as in `F.relu(x, True)`."""
-    if not isinstance(func, types.FunctionType):
-        return None
-    names = list(inspect.signature(func).parameters)
-    return names.index("inplace") if "inplace" in names else None
+    return bool(kwargs.get("inplace"))  # torch passes `F.relu(x, True)` on by keyword
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:

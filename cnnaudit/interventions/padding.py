@@ -47,7 +47,7 @@ def padding_rule(
         UnsupportedError: the model hides its calls; a plane too small to be reflected or wrapped that far; no
             convolution was seen when the context ends.
 
-    Source: reference design in Alsallakh et al., Mind the Pad, ICLR 2021 (arXiv 2010.02178).
+    Source: the padding modes compared in Alsallakh et al., Mind the Pad, ICLR 2021 (arXiv 2010.02178).
 
     Example:
         >>> import torch
@@ -109,6 +109,7 @@ class _PaddingRule(Observer):
         with unseen():
             plane = _crop(bound["input"], padding_of(bound["input"]).sides)
             left, right, top, bottom = geometry.padding
+            # zeros by the convolution itself where it can: the very call that a zero-padded network makes
             own = (top, left) if self._rule == "zeros" and (left, top) == (right, bottom) else (0, 0)
             if own == (0, 0):
                 plane = surround(plane, geometry.padding, self._rule, self._generator, site.name)

@@ -45,9 +45,10 @@ def test_zeros_replace_another_padding(style: type[nn.Module], mode: str) -> Non
             assert torch.equal(network(images()), twin(images()))
 
 
+@pytest.mark.parametrize("style", [InPlace, Reused])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_precisions(dtype: torch.dtype) -> None:
-    network, twin = build(InPlace).to(dtype), build(InPlace, "reflect").to(dtype)
+def test_other_precisions_in_inference_mode(style: type[nn.Module], dtype: torch.dtype) -> None:
+    network, twin = build(style).to(dtype), build(style, "reflect").to(dtype)
     with torch.inference_mode(), padding_rule("reflect"):
         assert torch.equal(network(images().to(dtype)), twin(images().to(dtype)))
 
