@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit import evidence
 from cnnaudit.checks.registry import Trial, check
 from cnnaudit.errors import UnsupportedError
 from cnnaudit.findings import Finding, Location
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.interventions import Call
-    from cnnaudit.padding import Stimulus
+    from cnnaudit.padding.blind_spot import Stimulus
     from cnnaudit.target import AuditTarget
 
 _MIND_THE_PAD = "Alsallakh et al., Mind the Pad: CNNs can develop blind spots, ICLR 2021 (arXiv 2010.02178)"
@@ -48,8 +47,8 @@ def check_uneven_application(target: AuditTarget, trial: Trial) -> Finding:
     in the source (ResNet at 224: the first convolution, the max pooling and three more convolutions, 5 of 5). Layers
     without padding that leave out the last rows are crops: shown, not counted. The tolerance is 0: it is arithmetic.
     """
-    from cnnaudit.padding import applications, even_sizes
     from cnnaudit.padding.figures import geometry_table
+    from cnnaudit.padding.geometry import applications, even_size
 
     layers = applications(_observed(target))
     if not layers:
@@ -58,19 +57,19 @@ def check_uneven_application(target: AuditTarget, trial: Trial) -> Finding:
     padded = [layer for layer in layers if layer.padded]
     uneven = [layer for layer in padded if not layer.even]
     crops = sum(layer.cropped > 0 for layer in layers)
-    sizes = even_sizes(target.model, shape, most=_affordable(target, 64)) if uneven else []
-    at = f"at {_sizes([target.input.size])} pixels"
+    even = even_size(target.model, shape, most=_affordable(target, 64)) if uneven else None
+    at = f"at {_by(target.input.size)} pixels"
     summary = (
         f"{len(uneven)} of {len(padded)} strided layers with padding read more of it on one side than on the other {at}"
         if padded
         else f"No strided layer pads its input {at} ({len(layers)} layer{'s' * (len(layers) > 1)})"
     )
-    summary += f"; at {_sizes(sizes)} none would" if sizes else ""
+    summary += f"; at {_by(even)} none would" if even else ""
     summary += f"; {crops} without padding leave{'s' * (crops == 1)} out the last row or column" if crops else ""
     remedy = (
-        f"Use images of {_sizes(sizes)} pixels (input.size in the audit file) and train or fine-tune at that size."
-        if sizes
-        else "The model takes no other size at which padding is even: pad both sides alike, or change stride or kernel."
+        f"Use images of {_by(even)} pixels (input.size in the audit file) and train or fine-tune at that size."
+        if even
+        else "No input size nearby is even and accepted by the model: pad both sides alike, or change stride or kernel."
     )
     return trial.judge(
         len(uneven),
@@ -78,7 +77,7 @@ def check_uneven_application(target: AuditTarget, trial: Trial) -> Finding:
         n=len(padded),
         n_unit="layers",
         summary=f"{summary}.",
-        remedy=remedy,
+        remedy=remedy if uneven else None,
         locations=[Location(layer.imbalance, layer=layer.layer) for layer in uneven],
         evidence=[geometry_table(layers)],
     )
@@ -104,12 +103,12 @@ def check_border_response(target: AuditTarget, trial: Trial) -> Finding:
     that maximum. Under replicate, reflect and circular padding a constant image stays constant, so the statistic is 0
     by construction and the null is degenerate: the tolerance is a policy, a twentieth of the peak.
     """
-    from cnnaudit.padding import border_response
+    from cnnaudit.padding.border import border_response
     from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, peak_pixel
 
     layers = _padded_layers(target)
     images = trial.sample("validation")[0]
-    images = images[_choice(trial, len(images), _affordable(target, 32))]
+    images = images[_some(trial, len(images), _affordable(target, 32))]
     measured = border_response(target.model, images, layers, batch_size=_batch(target), device=target.device)
     _require_life(measured.peak)
     shares = measured.shares()
@@ -148,12 +147,12 @@ def check_border_maximum(target: AuditTarget, trial: Trial) -> Finding:
     `cnnaudit.padding.border_maxima`); the worst layer is the statistic, its interval a bootstrap over images of that
     maximum. The same weights under replicate padding are the counterfactual that holds content and ring area fixed.
     """
-    from cnnaudit.padding import border_maxima
+    from cnnaudit.padding.border import border_maxima
     from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
 
     layers = _padded_layers(target)
     images = trial.sample("validation")[0]
-    images = images[_choice(trial, len(images), _affordable(target, 64))]
+    images = images[_some(trial, len(images), _affordable(target, 64))]
     measured = border_maxima(target.model, images, layers, batch_size=_batch(target), device=target.device)
     _require_life(measured.live)
     excess = measured.excess()
@@ -195,43 +194,33 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
     Beside it stand, unjudged, the share that changes when one layer's padding alone holds uniform noise from the
     range of its input (each layer on a few images, then the worst layer on all), and both for an untrained copy.
     """
-    from cnnaudit.padding import changed_by_noise, changed_by_replicate, noise_effects, padding_convolutions
-    from cnnaudit.padding.figures import layer_bars, pictures
+    from cnnaudit.padding.figures import flip_figures
+    from cnnaudit.padding.flips import noise_effects, noise_predictions, padding_convolutions, replicate_predictions
 
     layers = padding_convolutions(_observed(target))
     if not layers:
         raise UnsupportedError("no convolution pads its input, so there is no padding to replace")
     images = trial.sample("validation")[0]
-    chosen = _choice(trial, len(images), _affordable(target, 125))
-    images, base = images[chosen], trial.predictions("validation")[chosen]
-    few = images[: max(4, _affordable(target, 150) // len(layers))]
+    chosen = _some(trial, len(images), _affordable(target, 125))
+    images, before = images[chosen], trial.predictions("validation")[chosen].argmax(1)
+    few = images[: max(4, _affordable(target, 100) // len(layers))]
     effects = noise_effects(target.model, target.logits, few, layers, trial.torch_generator("screen"))
     worst = effects[0].layer
-    flipped = changed_by_replicate(target.logits, images, base, target.model)
-    noise = changed_by_noise(target.logits, images, base, target.model, worst, trial.torch_generator("noise"))
-    share, noisy = float(flipped.double().mean()), float(noise.double().mean())
-    untrained = _untrained_flips(target, trial, images[: _affordable(target, 40)], worst)
-    beside = f" (of an untrained copy's {untrained[2]:.1%} and {untrained[3]:.1%})" if untrained else ""
+    after = replicate_predictions(target.logits, images, target.model)
+    noisy = noise_predictions(target.logits, images, target.model, worst, trial.torch_generator("noise"))
+    flips = int((after != before).sum())
+    row = ["this model", len(images), flips / len(images), float((noisy != before).double().mean())]
+    untrained = _untrained_flips(target, trial, images[: _affordable(target, 24)], worst)
+    beside = f" (in an untrained copy {untrained[2]:.1%} and {untrained[3]:.1%})" if untrained else ""
     return trial.judge_share(
-        int(flipped.sum()),
+        flips,
         len(images),
-        summary=f"{share:.1%} of the predictions change when all padding repeats the nearest pixel, {noisy:.1%} when "
+        summary=f"{row[2]:.1%} of the predictions change when all padding repeats the nearest pixel, {row[3]:.1%} when "
         f"the padding of {worst} alone holds noise{beside}.",
         locations=[Location(effect.flips, layer=effect.layer) for effect in effects],
-        evidence=[
-            evidence.table(
-                "Predictions that change with the padding",
-                ["model", "images", "changed by replicate padding", f"changed by noise in {worst}"],
-                [["this model", len(images), share, noisy], *([untrained] if untrained else [])],
-            ),
-            layer_bars(
-                f"Changed by noise in one layer's padding ({len(few)} images)",
-                [effect.layer for effect in effects],
-                np.array([effect.flips for effect in effects]),
-                "share of predictions",
-            ),
-            *pictures("Predictions that replicate padding changes", images[flipped], ["changed"] * int(flipped.sum())),
-        ],
+        evidence=flip_figures(
+            [row, *([untrained] if untrained else [])], effects, images, before, after, target.classes
+        ),
     )
 
 
@@ -258,10 +247,10 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
     positions. Without a claim the positions span the image; with `claims.translation_pixels` they span where the
     data's content stands, widened by the claim: no more is promised.
     """
-    from cnnaudit.padding import find_blind_spot, positions
-    from cnnaudit.padding.figures import blind_spot_figures
+    from cnnaudit.padding.blind_spot import GRID, find_blind_spot, positions
+    from cnnaudit.padding.figures import blind_spot_figures, place_in_words
 
-    searched, measured = _affordable(target, 150) // 25, _affordable(target, 80)
+    searched, measured = max(4, _affordable(target, 150) // GRID**2), _affordable(target, 80)
     stimuli = _stimuli(trial, searched + measured)
     spot = find_blind_spot(
         target.logits,
@@ -278,7 +267,7 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
         spot.interval(trial.confidence),
         n=len(spot.truth),
         p_value=spot.scan.p_value(null),
-        summary=f"Of the images' contents, made small, {worst:.1%} are recognized {_where(spot.scan.worst)}, "
+        summary=f"Of the images' contents, made small, {worst:.1%} are recognized {place_in_words(spot.scan.worst)}, "
         f"{elsewhere:.1%} elsewhere.",
         evidence=blind_spot_figures(spot, null, stimuli[-len(spot.truth) :], target.input.size, target.classes),
     )
@@ -299,7 +288,7 @@ def _observed(target: AuditTarget) -> list[Call]:
 
 def _padded_layers(target: AuditTarget) -> dict[str, str]:
     """The padded convolutions with their responses; a model without any is refused."""
-    from cnnaudit.padding import padded_layers
+    from cnnaudit.padding.border import padded_layers
 
     layers = padded_layers(_observed(target))
     if not layers:
@@ -309,7 +298,7 @@ def _padded_layers(target: AuditTarget) -> dict[str, str]:
 
 def _stimuli(trial: Trial, most: int) -> list[Stimulus]:
     """The contents of images of the sample, in random order, at most that many."""
-    from cnnaudit.padding import stimulus_of
+    from cnnaudit.padding.blind_spot import stimulus_of
 
     images, labels = trial.sample("validation")
     order = trial.generator("images").permutation(len(images))
@@ -326,9 +315,9 @@ def _affordable(target: AuditTarget, forwards: int) -> int:
     return max(8, forwards * 224 * 224 // (height * width))
 
 
-def _choice(trial: Trial, available: int, most: int) -> np.ndarray:
-    """Positions in the sample of at most that many images, drawn at random, ascending."""
-    return np.sort(trial.generator("images").permutation(available)[:most])
+def _some(trial: Trial, available: int, most: int) -> np.ndarray:
+    """Positions in the sample of at most that many images, in random order."""
+    return trial.generator("images").permutation(available)[:most]
 
 
 def _batch(target: AuditTarget) -> int:
@@ -360,26 +349,18 @@ def _interval(
 
 def _untrained_flips(target: AuditTarget, trial: Trial, images: torch.Tensor, layer: str) -> list[Any]:
     """The row of an untrained copy: its name, images, shares changed by replicate padding and by noise; or nothing."""
-    from cnnaudit.padding import changed_by_noise, changed_by_replicate, untrained_twin
+    from cnnaudit.padding.flips import noise_predictions, replicate_predictions, untrained_twin
 
     model = untrained_twin(target.model, images.to(target.device), seed=trial.seed)
     if model is None:
         return []
     logits = replace(target, model=model, _cache={}).logits
-    base = logits(images)
-    repeated = changed_by_replicate(logits, images, base, model)
-    noisy = changed_by_noise(logits, images, base, model, layer, trial.torch_generator("noise"))
-    return ["untrained copy", len(images), float(repeated.double().mean()), float(noisy.double().mean())]
+    before = logits(images).argmax(1)
+    after = replicate_predictions(logits, images, model)
+    noisy = noise_predictions(logits, images, model, layer, trial.torch_generator("noise"))
+    return ["untrained copy", len(images), *(float((p != before).double().mean()) for p in (after, noisy))]
 
 
-def _sizes(sizes: Sequence[tuple[int, int]]) -> str:
-    """225 x 225 or 193 x 193."""
-    return " or ".join(f"{height} x {width}" for height, width in sizes)
-
-
-def _where(position: int) -> str:
-    """A position of the grid in words."""
-    row, column = divmod(position, 5)
-    vertical = ("at the top", "above the middle", "in the middle", "below the middle", "at the bottom")[row]
-    horizontal = ("left", "center left", "center", "center right", "right")[column]
-    return f"{vertical} {horizontal}"
+def _by(size: tuple[int, int]) -> str:
+    """225 x 225."""
+    return f"{size[0]} x {size[1]}"

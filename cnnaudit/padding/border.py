@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -86,25 +86,25 @@ def border_response(
     Source: España, Sensitivity analysis of the CNN learning process using synthetic images, 2021.
     """
     colors, where = torch.unique((backgrounds(images) * 255).round() / 255, dim=0, return_inverse=True)
-    counts = torch.bincount(where, minlength=len(colors)).double()
     excess: list[np.ndarray] = []
-    maps = {name: np.zeros(()) for name in layers}
-    starts = range(0, len(colors), batch_size)
-    for start in progress(starts, "border response: empty images", len(starts)):
-        flat = colors[start : start + batch_size, :, None, None].expand(-1, -1, *images.shape[-2:]).to(device)
-        native = _activations(model, flat, layers)
-        extended = _activations(model, flat, layers, "replicate")
-        share = (counts[start : start + batch_size] / len(images)).to(flat)
+    peak: list[np.ndarray] = []
+    maps: dict[str, np.ndarray] = {name: np.zeros(()) for name in layers}
+    share = (torch.bincount(where, minlength=len(colors)) / len(images)).to(device)
+    for batch in _batches(model, colors, batch_size, device, "border response: empty images"):
+        flat = batch[:, :, None, None].expand(-1, -1, *images.shape[-2:])
+        native, extended = _activations(model, flat, layers), _activations(model, flat, layers, replicate=True)
+        done = sum(map(len, excess))
         columns = []
         for name in layers:
             added = (native[name] - extended[name]).clamp(min=0)
             columns.append(added.amax((-2, -1)).mean(1))
-            maps[name] = maps[name] + torch.einsum("n,nhw->hw", share, added.mean(1)).double().cpu().numpy()
+            mean = torch.einsum("n,nhw->hw", share[done : done + len(flat)].to(added), added.mean(1))
+            maps[name] = maps[name] + mean.double().cpu().numpy()
         excess.append(torch.stack(columns, 1).double().cpu().numpy())
-    peak = [
-        np.stack([batch[name].clamp(min=0).amax((-2, -1)).mean(1).double().cpu().numpy() for name in layers], 1)
-        for _, batch in _batches(model, images, layers, batch_size, device, "border response: images")
-    ]
+    for batch in _batches(model, images, batch_size, device, "border response: images"):
+        own = _activations(model, batch, layers)
+        columns = [own[name].clamp(min=0).amax((-2, -1)).mean(1) for name in layers]
+        peak.append(torch.stack(columns, 1).double().cpu().numpy())
     return BorderResponse(tuple(layers), np.concatenate(excess)[where.numpy()], np.concatenate(peak), maps)
 
 
@@ -160,8 +160,8 @@ def border_maxima(
     kept: dict[str, list[np.ndarray]] = {"live": [], "won": [], "won_replicate": [], "pixels": []}
     maps: dict[str, np.ndarray] = {name: np.zeros(()) for name in layers}
     areas: dict[str, float] = {}
-    for batch, native in _batches(model, images, layers, batch_size, device, "border maxima"):
-        extended = _activations(model, batch, layers, "replicate")
+    for batch in _batches(model, images, batch_size, device, "border maxima"):
+        native, extended = _activations(model, batch, layers), _activations(model, batch, layers, replicate=True)
         colors = backgrounds(batch)
         columns: list[tuple[torch.Tensor, ...]] = []
         for name in layers:
@@ -203,38 +203,44 @@ class _Contest:
 
 
 def _contest(activations: torch.Tensor, edge: torch.Tensor) -> _Contest:
-    """Per unit and quadrant, whether the largest value lies on `edge` (N, h, w) and nowhere else."""
+    """Per unit and quadrant, whether the largest value lies on `edge` (N, h, w), part of the ring, and nowhere else."""
     height, width = activations.shape[-2:]
-    outer = torch.where(edge[:, None], activations, -torch.inf)
-    inner = torch.where(edge[:, None], -torch.inf, activations)
+    outline = ring(height, width)
     strengths, positions, others = [], [], []
     for top, bottom in ((0, height // 2), (height // 2, height)):
         for left, right in ((0, width // 2), (width // 2, width)):
-            part = outer[..., top:bottom, left:right].flatten(-2)
-            strength, index = part.max(-1)
+            rows, columns = outline[top:bottom, left:right].nonzero(as_tuple=True)
+            rows, columns = (rows + top).to(activations.device), (columns + left).to(activations.device)
+            cells, eligible = activations[..., rows, columns], edge[:, None, rows, columns]
+            strength, index = torch.where(eligible, cells, -torch.inf).max(-1)
             strengths.append(strength)
-            positions.append(torch.stack([top + index // (right - left), left + index % (right - left)], -1))
-            others.append(inner[..., top:bottom, left:right].amax((-2, -1)))
+            positions.append(torch.stack([rows[index], columns[index]], -1))
+            inner = activations[..., max(top, 1) : min(bottom, height - 1), max(left, 1) : min(right, width - 1)]
+            rest = torch.where(eligible, -torch.inf, cells).amax(-1)
+            others.append(torch.maximum(inner.amax((-2, -1)), rest))
     strength, other = torch.stack(strengths, -1), torch.stack(others, -1)
     live = torch.maximum(strength, other) > 0
     return _Contest(live, live & (strength > other), strength, torch.stack(positions, -2))
 
 
 def _activations(
-    model: nn.Module, images: torch.Tensor, layers: Mapping[str, str], rule: str | None = None
+    model: nn.Module, images: torch.Tensor, layers: Mapping[str, str], replicate: bool = False
 ) -> dict[str, torch.Tensor]:
-    """The responses of the layers to one batch, by convolution, with the model's own padding or under a rule."""
-    padding = padding_rule("replicate", model=model) if rule else nullcontext()
+    """The responses of the layers to one batch, by convolution, with the model's own or with replicate padding."""
+    n, bound = len(images), getattr(model, "batch", None)
+    if bound:  # a network from torch.export may take one batch size only
+        images = torch.cat([images, images[-1:].expand(bound - n, -1, -1, -1)])
+    padding = padding_rule("replicate", model=model) if replicate else nullcontext()
     with torch.inference_mode(), padding, record(model, sorted(set(layers.values()))) as values:
         model(images)
-    return {name: values[response] for name, response in layers.items()}
+    return {name: values[response][:n] for name, response in layers.items()}
 
 
 def _batches(
-    model: nn.Module, images: torch.Tensor, layers: Mapping[str, str], size: int, device: str, description: str
-) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Batches of images on the device with the responses that they excite."""
-    starts: Sequence[int] = range(0, len(images), size)
+    model: nn.Module, images: torch.Tensor, size: int, device: str, description: str
+) -> Iterator[torch.Tensor]:
+    """Batches of images on the device, no larger than the model takes."""
+    size = getattr(model, "batch", None) or size
+    starts = range(0, len(images), size)
     for start in progress(starts, description, len(starts)):
-        batch = images[start : start + size].to(device)
-        yield batch, _activations(model, batch, layers)
+        yield images[start : start + size].to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from cnnaudit import evidence
 from cnnaudit.evidence import Evidence
 from cnnaudit.findings import Location
 from cnnaudit.padding.blind_spot import GRID, BlindSpot, Stimulus
+from cnnaudit.padding.flips import LayerEffect
 from cnnaudit.padding.geometry import Application
 
 SHOWN = 20  # layers in a table or chart
@@ -77,6 +79,38 @@ def marked_images(title: str, images: torch.Tensor, pixels: np.ndarray, size: Se
     shown = [_marked(images[i], pixels[i], size) for i in chosen]
     captions = [f"row {pixels[i, 0] + 1}, column {pixels[i, 1] + 1} of {_by((size[0], size[1]))}" for i in chosen]
     return pictures(title, torch.stack(shown), captions) if shown else []
+
+
+def flip_figures(
+    rows: Sequence[Sequence[Any]],
+    effects: Sequence[LayerEffect],
+    images: torch.Tensor,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    classes: Sequence[str],
+) -> list[Evidence]:
+    """The shares of changed predictions, the noise's effect by layer, and images whose prediction changed."""
+    columns = ["model", "images", "changed by replicate padding", "changed by noise in the worst layer"]
+    changed = (after != before).nonzero().flatten()[:PICTURES]
+    captions = [f"{classes[int(before[i])]}, then {classes[int(after[i])]}" for i in changed]
+    return [
+        evidence.table("Predictions that change with the padding", columns, rows),
+        layer_bars(
+            "Changed by noise in one layer's padding, on a few images",
+            [effect.layer for effect in effects],
+            np.array([effect.flips for effect in effects]),
+            "share of predictions",
+        ),
+        *pictures("Predictions that replicate padding changes", images[changed], captions),
+    ]
+
+
+def place_in_words(position: int) -> str:
+    """A position of the grid of the blind spot's search."""
+    row, column = divmod(position, GRID)
+    vertical = ("at the top", "above the middle", "in the middle", "below the middle", "at the bottom")[row]
+    horizontal = ("left", "center left", "center", "center right", "right")[column]
+    return f"{vertical} {horizontal}"
 
 
 def blind_spot_figures(

@@ -60,25 +60,22 @@ def noise_effects(
     return sorted(effects, key=lambda effect: (-effect.flips, -effect.change))
 
 
-def changed_by_replicate(logits: Logits, images: torch.Tensor, base: torch.Tensor, model: nn.Module) -> torch.Tensor:
-    """Which predictions change, bool (N,), when every convolution pads with the nearest pixel.
+def replicate_predictions(logits: Logits, images: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    """The predicted classes, int64 (N,), when every convolution pads with the nearest pixel.
 
     Args:
         logits: answers (N, K) to images; runs `model`.
-        base: the logits (N, K) of the images with the model's own padding.
     """
     with padding_rule("replicate", model=model):
-        replaced = logits(images)
-    return replaced.argmax(1) != base.argmax(1)
+        return logits(images).argmax(1)
 
 
-def changed_by_noise(
-    logits: Logits, images: torch.Tensor, base: torch.Tensor, model: nn.Module, layer: str, generator: torch.Generator
+def noise_predictions(
+    logits: Logits, images: torch.Tensor, model: nn.Module, layer: str, generator: torch.Generator
 ) -> torch.Tensor:
-    """Which predictions change, bool (N,), when the padding of one layer alone holds noise from its input's range."""
+    """The predicted classes, int64 (N,), when the padding of one layer alone holds noise from its input's range."""
     with padding_rule("noise", model=model, layers=[layer], generator=generator):
-        replaced = logits(images)
-    return replaced.argmax(1) != base.argmax(1)
+        return logits(images).argmax(1)
 
 
 def untrained_twin(model: nn.Module, images: torch.Tensor, seed: int) -> nn.Module | None:

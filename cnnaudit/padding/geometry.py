@@ -121,46 +121,43 @@ def _axis(size: int, outputs: int, before: int, after: int, kernel: int, stride:
     return Axis(size, before, after, (outputs - 1) * stride + dilation * (kernel - 1) - before - (size - 1))
 
 
-def even_sizes(model: nn.Module, shape: Sequence[int], *, most: int = 96) -> list[tuple[int, int]]:
-    """The input sizes nearest to (H, W), above and below, at which no layer applies its padding unevenly.
+def even_size(model: nn.Module, shape: Sequence[int], *, most: int = 64) -> tuple[int, int] | None:
+    """The input size (height, width) nearest to (H, W) at which every layer pads evenly; None where there is none.
 
-    Candidates are tried by running the model on zeros; sizes that it rejects are skipped. Height and width are
-    independent, so they are searched together and combined. Evenness repeats with the network's total stride, so the
-    search ends there: an empty list means that no size in one period, of those the model takes, is even.
+    Candidates are tried by running the model on zeros; sizes that it rejects are skipped. Height and width do not
+    depend on one another, so they are searched together and combined. Evenness repeats with the network's total
+    stride, so the search ends there.
 
     Args:
         shape: of the input, (C, H, W).
-        most: forward passes at most; large images are searched less far.
+        most: forward passes at most.
 
-    Returns:
-        At most two sizes (height, width): the nearest larger one first, then the nearest smaller one.
+    Example:
+        >>> even_size(nn.Conv2d(1, 1, 3, stride=2, padding=1), (1, 224, 224))
+        (225, 225)
     """
     channels, height, width = shape
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     observed = calls(model, torch.zeros(1, channels, height, width, device=device))
-    smallest = min((min(c.output_shape[-2:]) for c in observed if c.geometry), default=min(height, width))
+    smallest = min((min(call.output_shape[-2:]) for call in observed if call.geometry), default=1)
     period = min(-(-max(height, width) // max(smallest, 1)), most // 2)
-    found = []
-    for direction in (1, -1):
-        nearest: list[int | None] = [None, None]
-        for offset in range(1, period + 1):
-            sizes = (height + direction * offset, width + direction * offset)
-            if min(sizes) < 1:
-                break
-            for axis, even in enumerate(_even_axes(model, channels, sizes, device)):
-                if even and nearest[axis] is None:
-                    nearest[axis] = sizes[axis]
-            if None not in nearest:
-                break
-        if nearest[0] is not None and nearest[1] is not None:
-            found.append((nearest[0], nearest[1]))
-    return found
+    even_height, even_width = None, None
+    for offset in sorted(range(-period, period + 1), key=lambda step: (abs(step), -step)):
+        size = (height + offset, width + offset)
+        if min(size) < 1:
+            continue
+        tall, wide = _even_axes(model, torch.zeros(1, channels, *size, device=device))
+        even_height = size[0] if tall and even_height is None else even_height
+        even_width = size[1] if wide and even_width is None else even_width
+        if even_height is not None and even_width is not None:
+            return even_height, even_width
+    return None
 
 
-def _even_axes(model: nn.Module, channels: int, size: tuple[int, int], device: torch.device) -> tuple[bool, bool]:
-    """Whether all layers are even along height and along width at that input size; False where the model rejects it."""
+def _even_axes(model: nn.Module, images: torch.Tensor) -> tuple[bool, bool]:
+    """Whether all layers are even along height and along width on those images; False where the model rejects them."""
     try:
-        layers = applications(calls(model, torch.zeros(1, channels, *size, device=device)))
+        layers = applications(calls(model, images))
     except Exception:  # whatever a stranger's model raises at a size that it was not made for
         return False, False
     return all(layer.axes[0].even for layer in layers), all(layer.axes[1].even for layer in layers)
