@@ -51,7 +51,8 @@ def calls(model: nn.Module, images: torch.Tensor) -> list[Call]:
     """The calls of one forward pass that return floating-point tensors, in order.
 
     The model runs once on `images`, without gradients and in the training mode it is in: call `eval()` before. A
-    model from `torch.export` may be bound to the batch size of its example.
+    model from `torch.export` may be bound to the batch size of its example; where its wrapper fills the batch up to
+    it, that is the batch size of the shapes.
 
     Works on modules, functional, in-place and method calls, `torch.fx` and `torch.export`. Calls that `torch.fx`
     traced out of a submodule's forward belong to the traced module; in `torch.export` graphs the nodes remember
@@ -71,19 +72,21 @@ def calls(model: nn.Module, images: torch.Tensor) -> list[Call]:
         >>> [(call.name, call.kind, call.output_shape) for call in calls(net, torch.rand(1, 1, 8, 8))]
         [('0', 'conv2d', (1, 2, 8, 8)), ('1', 'relu', (1, 2, 8, 8))]
     """
-    with _Tracer(model) as tracer, torch.no_grad():
+    with _Tracer(model, whole=False) as tracer, torch.no_grad():
         model(images)
     if not tracer.facts:
         raise UnsupportedError(f"{type(model).__name__} makes no call that can be observed")
-    names = display_names([site for site, *_ in tracer.facts])
-    return [Call(name, site.path, site.kind, *facts) for name, (site, *facts) in zip(names, tracer.facts)]
+    facts = list(tracer.facts.values())
+    names = display_names([site for site, *_ in facts])
+    return [Call(name, site.path, site.kind, *shapes) for name, (site, *shapes) in zip(names, facts)]
 
 
 class _Tracer(Observer):
     """Writes down the shapes and geometry of every call."""
 
     def on_start(self) -> None:
-        self.facts: list[tuple[Site, Shape, Shape, Geometry | None]] = []
+        # by name: a wrapper that cuts the batch calls its network several times, with the same names
+        self.facts: dict[str, tuple[Site, Shape, Shape, Geometry | None]] = {}
 
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         source = first_tensor((*args, *kwargs.values()))
@@ -100,5 +103,5 @@ class _Tracer(Observer):
         if found is not None and found.is_floating_point():
             if site.kind == "pad":
                 note_pad(func, args, kwargs, found)
-            self.facts.append((site, before, tuple(found.shape), geometry))
+            self.facts[site.name] = (site, before, tuple(found.shape), geometry)
         return output

@@ -352,6 +352,15 @@ def test_a_network_bound_to_its_batch_size() -> None:
                 network(images(n))
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("form", [eager, exported])
+def test_the_calls_of_a_bound_network_are_listed_once(form: Form, n: int) -> None:
+    listed = calls(Bound(form(build(InPlace))), images(n))
+    inside = [call for call in listed if call.kind not in ("getitem", "expand", "cat", "split")]
+    assert [call.name for call in inside] == [call.name for call in calls(build(InPlace), images(2))]
+    assert {call.output_shape[0] for call in inside} == {2}
+
+
 @pytest.mark.parametrize("form", [eager, exported])
 def test_a_rule_reaches_every_chunk_of_a_bound_network(form: Form) -> None:
     network, plain = Bound(form(build(InPlace))), build(InPlace)
