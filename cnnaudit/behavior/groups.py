@@ -1,4 +1,4 @@
-"""Accuracy group by group, against the same classes elsewhere."""
+"""Accuracy group by group, against the other images, class by class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from cnnaudit.statistics import needed_images, proportion_interval
 
 MOST_VALUES = 10  # a numeric column with more distinct values is cut into quarters
+LEAST = 20  # a value with fewer images is not looked at class by class
 PLANNED = 0.9  # the accuracy for which a group's least size is planned
 
 
@@ -18,9 +19,10 @@ class Group:
     """Images that share a value of a metadata column, or a value and a class.
 
     Attributes:
-        images: how many of them can be compared with images of the same class outside the group.
+        images: how many there are.
         correct: how many of these are classified correctly.
-        expected: the accuracy outside the group, with each class weighted as it occurs in the group.
+        expected: the accuracy outside the group, with each class weighted as it occurs in the group; a class that
+            occurs nowhere else is given the accuracy of all images outside.
         weight: how many images `expected` is worth: 1 / sum over classes of w_k**2 / n_k.
     """
 
@@ -65,7 +67,8 @@ def groups(
         for value, members in _parts(values):
             name = f"{column} = {value}"
             everywhere = _group(name, correct, labels, members)
-            within = [_group(f"{name}, class {classes[k]}", correct, labels, members, k) for k in np.unique(labels)]
+            present = np.unique(labels[members]) if members.sum() >= LEAST else labels[:0]
+            within = [_group(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
             # a group of one class is the same whether its class is named or not
             found += [everywhere, *(within if sum(g is not None for g in within) > 1 else [])]
     return [group for group in found if group is not None]
@@ -89,20 +92,23 @@ def judged(found: Sequence[Group], tolerance: float, confidence: float) -> tuple
 def _group(
     name: str, correct: np.ndarray, labels: np.ndarray, members: np.ndarray, label: int | None = None
 ) -> Group | None:
-    """The group's comparison, or None where no image outside shares a class with one inside."""
-    images = right = 0
-    terms = []
-    for k in np.unique(labels) if label is None else [label]:
-        inside, outside = members & (labels == k), ~members & (labels == k)
-        if inside.any() and outside.any():
-            images += int(inside.sum())
-            right += int(correct[inside].sum())
-            terms.append((int(inside.sum()), float(correct[outside].mean()), int(outside.sum())))
-    if not terms:
+    """The group's comparison, or None where there is nothing inside or nothing to compare it with."""
+    inside, outside = members & _of(labels, label), ~members & _of(labels, label)
+    if not inside.any() or not outside.any():
         return None
-    shares, accuracies, counts = np.array(terms, dtype=float).T
-    shares = shares / shares.sum()
-    return Group(name, images, right, float(shares @ accuracies), float(1 / np.sum(shares**2 / counts)))
+    known = np.isin(labels, labels[outside])
+    parts = [(inside & (labels == k), outside & (labels == k)) for k in np.unique(labels[inside & known])]
+    parts.append((inside & ~known, outside))  # classes that occur in the group alone
+    terms = [(int(own.sum()), float(correct[rest].mean()), int(rest.sum())) for own, rest in parts if own.any()]
+    counts, accuracies, behind = np.array(terms, dtype=float).T
+    shares = counts / counts.sum()
+    weight = float(1 / np.sum(shares**2 / behind))
+    return Group(name, int(inside.sum()), int(correct[inside].sum()), float(shares @ accuracies), weight)
+
+
+def _of(labels: np.ndarray, label: int | None) -> np.ndarray:
+    """The images of that class, or all of them."""
+    return np.ones(len(labels), dtype=bool) if label is None else labels == label
 
 
 def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -111,7 +117,7 @@ def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     numbers = _numbers(values)
     if numbers is None or len(np.unique(numbers)) <= MOST_VALUES:
         for value in np.unique(values.astype(str)):
-            yield str(value), values.astype(str) == value
+            yield str(value) or "unknown", values.astype(str) == value
         return
     known = np.isfinite(numbers)
     quarter = np.searchsorted(np.quantile(numbers[known], [0.25, 0.5, 0.75]), numbers)

@@ -19,7 +19,7 @@ def slow_gap(correct, labels, members, only=None):
     return expected - own
 
 
-def draw(n=120, seed=0):
+def draw(n=180, seed=0):
     rng = generator("groups", seed)
     labels, site = rng.integers(3, size=n), rng.integers(2, size=n)
     return rng.random(n) < 0.7 - 0.2 * site + 0.1 * labels, labels, np.array(["a", "b"])[site]
@@ -54,10 +54,17 @@ def test_numbers_are_cut_at_their_quartiles_and_missing_values_are_a_group():
     ]
 
 
-def test_a_column_of_one_value_and_classes_found_nowhere_else_make_no_group():
-    labels = np.array([0, 0, 1, 1])
-    assert groups(np.ones(4, bool), labels, {"camera": np.array(["c"] * 4)}, ("x", "y")) == []
-    assert groups(np.ones(4, bool), labels, {"site": np.array(list("aabb"))}, ("x", "y")) == []
+def test_a_column_of_one_value_makes_no_group():
+    assert groups(np.ones(4, bool), np.array([0, 0, 1, 1]), {"camera": np.array(["c"] * 4)}, ("x", "y")) == []
+
+
+def test_a_class_found_nowhere_else_is_compared_with_all_images_elsewhere():
+    labels, site = np.array([0, 0, 1, 1, 1, 2]), np.array(list("aaabbb"))
+    correct = np.array([True, False, False, True, False, True])
+    first, second = groups(correct, labels, {"site": site}, ("x", "y", "z"))
+    assert first.expected == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 1 / 2)  # class 0: two of three elsewhere are right
+    assert first.weight == pytest.approx(1 / ((2 / 3) ** 2 / 3 + (1 / 3) ** 2 / 2))
+    assert second.expected == pytest.approx(2 / 3 * 0 + 1 / 3 * 1 / 3)
 
 
 def test_the_interval_joins_two_exact_intervals():
