@@ -28,12 +28,17 @@ class Varied:
     changed: torch.Tensor
 
     def bands(self, before: torch.Tensor) -> Mapping[str, float]:
-        """Share of predictions that differ from `before` (n,), for each quarter of the magnitudes, either sign."""
-        size = self.magnitudes.abs()
-        if len(size) < BANDS or bool((size == size[0]).all()):
+        """Share of predictions that differ from `before` (n,), for each magnitude, or for each quarter of many.
+
+        Empty where all images were changed alike.
+        """
+        size, moved = self.magnitudes.abs(), (self.predicted != before).double()
+        values = torch.unique(size)
+        if len(values) == 1:
             return {}
+        if len(values) <= BANDS:
+            return {f"{float(value):g}": float(moved[size == value].mean()) for value in values}
         parts = torch.chunk(size.argsort(stable=True), BANDS)
-        moved = (self.predicted != before).double()
         return {f"{float(size[p].min()):.3g} to {float(size[p].max()):.3g}": float(moved[p].mean()) for p in parts}
 
 
@@ -45,7 +50,7 @@ def vary(
     limit: float,
     generator: torch.Generator,
     batch_size: int = 64,
-    keep: int = 4,
+    keep: int = 3,
 ) -> Varied:
     """Change every image (n, C, H, W) once within the limit, a batch at a time, and ask for its class.
 

@@ -114,7 +114,7 @@ def _inversion(images: torch.Tensor, limit: float, generator: torch.Generator) -
 #: The kinds of change a file can claim, by the part of the finding's id.
 VARIATIONS: Mapping[str, Variation] = {
     "rotation": Variation("rotation_degrees", "degrees", "turned by up to {limit:g} degrees", _random_rotation),
-    "translation": Variation("translation_pixels", "pixels", "shifted by up to {limit:g} pixels", _random_shift),
+    "translation": Variation("translation_pixels", "px", "shifted by up to {limit:g} pixels", _random_shift),
     "scale": Variation("scale", "times", "shown up to {limit:g} times larger or smaller", _random_zoom),
     "polarity": Variation("polarity", "", "shown with black and white exchanged", _inversion),
     "noise": Variation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from cnnaudit import evidence
 from cnnaudit.checks.registry import Trial, check
 from cnnaudit.errors import UnsupportedError
+from cnnaudit.evidence import Evidence
 from cnnaudit.findings import Finding, Location
 from cnnaudit.statistics import derive_seed, needed_images, proportion_interval, proportion_p_value
 
@@ -111,8 +113,9 @@ def _invariance(target: AuditTarget, trial: Trial, name: str, variation: Variati
     shown = moved[: len(found.changed)]
     captions = [
         (
-            target.classes[before[i]],
-            f"{target.classes[found.predicted[i]]} at {found.magnitudes[i]:.3g} {variation.unit}",
+            target.classes[before[i]] + (" (right)" if before[i] == labels[i] else " (wrong)"),
+            target.classes[found.predicted[i]]
+            + (f" at {found.magnitudes[i]:.3g} {variation.unit}" if variation.unit else ""),
         )
         for i in shown
     ]
@@ -268,8 +271,6 @@ def check_claimed_accuracy(target: AuditTarget, trial: Trial) -> Finding:
     low, high = proportion_interval(correct, n, trial.confidence)
     interval = (wanted - high, wanted - low)
     bound = wanted - trial.tolerance
-    worst = np.argsort(np.diag(matrix) / np.maximum(matrix.sum(1), 1) + (matrix.sum(1) == 0))[:LISTED]
-    rows = np.sort(worst) if k > LISTED else np.arange(k)
     return trial.judge(
         wanted - correct / n,
         interval,
@@ -279,16 +280,19 @@ def check_claimed_accuracy(target: AuditTarget, trial: Trial) -> Finding:
         summary=f"{correct} of {n} images ({correct / n:.3f}) are classified correctly; "
         + (f"{wanted:.3f} by chance, nothing claimed." if claim is None else f"{wanted:g} is claimed."),
         remedy=trial.check.remedy + ("" if trial.verdict(interval) == "pass" else _explanation(target, trial)),
-        evidence=[
-            evidence.heat_map(
-                "Confusion" + (f" of the {LISTED} classes most often missed" if k > LISTED else ""),
-                matrix[np.ix_(rows, rows)],
-                label="images",
-                rows="true class",
-                columns="predicted class",
-            )
-        ],
+        evidence=[_confusion(matrix, target.classes)],
     )
+
+
+def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Evidence:
+    """The whole confusion matrix of few classes, the most frequent confusions of many."""
+    if len(classes) <= LISTED:
+        return evidence.heat_map("Confusion", matrix, label="images", rows="true class", columns="predicted class")
+    wrong = matrix - np.diag(np.diag(matrix))
+    most = np.argsort(-wrong, axis=None, kind="stable")[: min(LISTED, int((wrong > 0).sum()))]
+    pairs = [(int(row), int(column)) for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True)]
+    rows = [(classes[i], classes[j], int(matrix[i, j]), int(matrix[i].sum())) for i, j in pairs]
+    return evidence.table("Most frequent confusions", ("class", "predicted as", "images", "of"), rows)
 
 
 def _explanation(target: AuditTarget, trial: Trial) -> str:

@@ -21,7 +21,7 @@ def ask(name, limit, **settings):
 def test_inversion_changes_every_answer_of_a_model_of_brightness():
     before, found = ask("polarity", 1.0, batch_size=7)
     assert torch.equal(found.predicted, 1 - before)
-    torch.testing.assert_close(found.changed, invert(IMAGES[:4]))
+    torch.testing.assert_close(found.changed, invert(IMAGES[:3]))
     assert found.bands(before) == {}
 
 
@@ -42,6 +42,12 @@ def test_bands_are_the_shares_in_each_quarter_of_the_magnitudes():
     assert next(iter(bands)).startswith(f"{float(size.min()):.3g} to ") and list(bands)[-1].endswith(
         f"{float(size.max()):.3g}"
     )
+
+
+def test_few_magnitudes_are_shown_one_by_one():
+    before, found = ask("translation", 2.0)
+    moved = (found.predicted != before).double()
+    assert found.bands(before) == {str(k): float(moved[found.magnitudes == k].mean()) for k in (1, 2)}
 
 
 def test_nothing_changed_keeps_nothing():

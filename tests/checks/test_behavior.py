@@ -111,7 +111,7 @@ def test_each_claim_has_its_finding_and_its_part_of_the_error():
     assert found[0].interval == proportion_interval(200, 200, 1 - 0.01 / 2)
     assert found[0].summary.startswith("200 of 200 predictions change") and "1.000 to 0.000" in found[0].summary
     shown = next(item for item in found[0].evidence if item["kind"] == "images")["images"]
-    assert len(shown) == 8 and not any(item["kind"] == "images" for item in found[1].evidence)
+    assert len(shown) == 6 and not any(item["kind"] == "images" for item in found[1].evidence)
 
 
 # single_pixel
