@@ -241,11 +241,11 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
     """Accuracy on the images' own content, made small, at other positions less that at the worst.
 
     The content of some images is put on its background at 5 x 5 positions; the position where the true class is least
-    probable is then asked of fresh images, each beside one other position drawn at random. The statistic is
+    probable is then asked of fresh images, each beside another position (see `find_blind_spot`). The statistic is
     (recognized only elsewhere - recognized only there) / images; on fresh images the search adds no bias. Its interval
-    is exact (`cnnaudit.padding.paired_drop_interval`); the p-value is the search's max-statistic permutation over
-    positions. Without a claim the positions span the image; with `claims.translation_pixels` they span where the
-    data's content stands, widened by the claim: no more is promised.
+    is exact (`paired_drop_interval`); the p-value is the search's max-statistic permutation over positions. Without a
+    claim the positions span the image; with `claims.translation_pixels` they span where the data's content stands,
+    widened by the claim: no more is promised.
     """
     from cnnaudit.padding.blind_spot import GRID, find_blind_spot, positions
     from cnnaudit.padding.figures import blind_spot_figures, place_in_words
@@ -261,14 +261,15 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
         rng=trial.generator("places"),
     )
     null = spot.scan.null(trial.resamples, trial.generator("permutation"))
-    worst, elsewhere = (float(np.mean(read == spot.truth)) for read in (spot.worst, spot.elsewhere))
+    worst, other = (float(np.mean(read == spot.truth)) for read in (spot.worst, spot.other))
+    where = "elsewhere" if spot.everywhere else place_in_words(spot.scan.best)
     return trial.judge(
         spot.drop,
         spot.interval(trial.confidence),
         n=len(spot.truth),
         p_value=spot.scan.p_value(null),
         summary=f"Of the images' contents, made small, {worst:.1%} are recognized {place_in_words(spot.scan.worst)}, "
-        f"{elsewhere:.1%} elsewhere.",
+        f"{other:.1%} {where}.",
         evidence=blind_spot_figures(spot, null, stimuli[-len(spot.truth) :], target.input.size, target.classes),
     )
 
