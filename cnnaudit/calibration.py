@@ -77,6 +77,7 @@ def calibrate(check: str, *, seeds: int | None = None, workers: int = 2, profile
         "direction": asked.direction,
         "tolerance": tolerance,
         "exact": asked.exact,
+        "rule": rule(measured, asked.direction, tolerance),
         "profile": profile,
         "false_alarms": _rate(measured, "clean", "fail"),
         "passes_when_clean": _rate(measured, "clean", "pass"),
@@ -85,6 +86,18 @@ def calibrate(check: str, *, seeds: int | None = None, workers: int = 2, profile
         "command": f"python -m cnnaudit calibrate {check}",
         "versions": _versions(),
     }
+
+
+def rule(measured: Sequence[dict[str, Any]], direction: str, tolerance: float) -> str:
+    """The tolerance beside what clean targets show, in one sentence."""
+    clean = [value for population in measured if population["kind"] == "clean" for value in population["statistics"]]
+    if not clean:
+        return ""
+    bound, share = ("at most", 0.99) if direction == "at_most" else ("at least", 0.01)
+    return (
+        f"99 % of {len(clean)} clean targets measure {bound} {np.quantile(clean, share):.3g}, half of them {bound} "
+        f"{np.median(clean):.3g}; tolerated is {bound} {tolerance:g}."
+    )
 
 
 def write(result: dict[str, Any], folder: Path) -> Path:
