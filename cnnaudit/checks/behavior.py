@@ -47,8 +47,9 @@ def check_single_pixel(target: AuditTarget, trial: Trial) -> Finding:
     """Share of images whose predicted class changes when one pixel is set to black, white or another extreme color.
 
     The search of `cnnaudit.behavior.single_pixel` has a fixed budget per image and profile: quick 50 images and 64
-    pixels each (8 at 224 x 224), standard 200 and 128 (16), deep 1,000 and 512 (64). The share is a
-    lower bound: more tries find more. Exact binomial interval over images.
+    pixels each (8 at 224 x 224), standard 200 and 128 (16), deep 1,000 and 512 (64). The share is a lower bound: more
+    tries find more. Exact binomial interval over images. The tolerance adds to what 99 % of ordinary LeNets on digits
+    and MNIST show (.12) the half interval of so many images.
     """
     from cnnaudit.behavior import pictures, single_pixel
 
@@ -87,7 +88,9 @@ def check_invariance(target: AuditTarget, trial: Trial) -> list[Finding]:
 
     Every image is changed once, by a random amount from the upper half of the claimed range, either way (see
     `cnnaudit.behavior.perturbations`), and the share of images whose predicted class differs from that of the
-    unchanged image has an exact binomial interval. The confidence is divided among the claims.
+    unchanged image has an exact binomial interval. The confidence is divided among the claims. The tolerance adds to
+    what 99 % of LeNets trained with the change show (.10 on MNIST, where uncertain images change most easily) the
+    half interval of 500 images; those trained without it show .2 to 1.
     """
     from cnnaudit.behavior.perturbations import VARIATIONS
 
@@ -154,7 +157,9 @@ def check_determinism(target: AuditTarget, trial: Trial) -> Finding:
 
     The difference is that of `cnnaudit.behavior.repeatability`, in units of the logits' own spread: rounding in another
     order of sums stays below the tolerance in every number format, chance and batch statistics do not. It is exact: no
-    sampling error is involved. A prediction that changes within the tolerance is a tie up to rounding and is shown.
+    sampling error is involved. A prediction that changes within the tolerance is a tie up to rounding and is counted.
+    The tolerance is ten times the largest difference measured without a defect (Inception v3 in bfloat16: .0045;
+    float32: 1e-5); planted dropout and batch statistics move the logits by .3 and more.
     """
     from cnnaudit.behavior.repeatability import repetitions
 
@@ -170,7 +175,7 @@ def check_determinism(target: AuditTarget, trial: Trial) -> Finding:
         largest,
         (largest, largest),
         n=len(chosen),
-        summary=f"Asked again, {len(chosen)} images move their logits by at most {largest:.2g} of the logits' spread "
+        summary=f"Asked again, {len(chosen)} images get the same logits up to {largest:.2g} of their spread "
         f"({worst.how}); {changed} of {sum(len(r.changed) for r in asked)} predictions change.",
         locations=[Location(float(worst.difference[i]), image=name) for i, name in zip(order, names, strict=True)],
         evidence=[
@@ -202,6 +207,7 @@ def check_collapsed_classes(target: AuditTarget, trial: Trial) -> Finding:
     0 for a class that is never predicted; where one is always predicted, every other has 0. The interval is exact
     (Clopper and Pearson) and holds for all classes at once (Bonferroni). Classes with too few images to tell 'never'
     from the tolerance are named, not judged; where that is all of them, only 'one is always predicted' can be told.
+    The tolerance is a policy below the lowest ratio of weak but honest models (.33, at .45 accuracy on CIFAR-10).
     """
     from cnnaudit.behavior import collapse
 
@@ -221,19 +227,17 @@ def check_collapsed_classes(target: AuditTarget, trial: Trial) -> Finding:
         raise UnsupportedError(
             f"{few} to judge one; none takes all predictions (at most {np.bincount(predicted).max()})"
         )
-    name = target.classes[worst.classes[0]] if len(worst.classes) == 1 else "every class but one, together,"
     shown = sorted(found, key=lambda balance: balance.ratio)[:LISTED]
-    rows = [
-        (target.classes[b.classes[0]] if len(b.classes) == 1 else "all but one", b.present, b.predicted) for b in shown
-    ]
+    names = [target.classes[b.classes[0]] if len(judged) else "all classes but one" for b in shown]
+    rows = [(name, b.present, b.predicted) for name, b in zip(names, shown, strict=True)]
     return trial.judge(
         worst.ratio,
         interval,
         n=len(labels),
         p_value=min(1.0, len(present) * min(balance.p_value(trial.tolerance) for balance in found)),
-        summary=f"{name} is predicted {worst.predicted} times for {worst.present} images"
+        summary=f"Predicted least often for its images is {names[0]}: {worst.predicted} times for {worst.present}"
         + (f"; {few} to judge one." if len(judged) < len(present) else "."),
-        locations=[Location(b.ratio, class_name=target.classes[b.classes[0]]) for b in shown if len(b.classes) == 1],
+        locations=[Location(b.ratio, class_name=name) for name, b in zip(names, shown, strict=True) if len(judged)],
         evidence=[evidence.table("Rarest predicted classes", ("class", "images", "predictions"), rows)],
     )
 
@@ -241,7 +245,7 @@ def check_collapsed_classes(target: AuditTarget, trial: Trial) -> Finding:
 @check(
     "behavior.claimed_accuracy",
     question="Does the model reach the accuracy that its file claims (or beat chance, where it claims none)?",
-    statistic="accuracy missing to the claim",
+    statistic="accuracy below the claim",
     unit="share of images",
     direction="at_most",
     tolerance={"quick": 0.1, "standard": 0.05, "deep": 0.025},

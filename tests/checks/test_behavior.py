@@ -160,7 +160,9 @@ def test_ties_up_to_rounding_do_not_fail():
 def test_a_class_never_predicted_fails_and_is_named():
     labels = np.arange(500) % 5
     (found,) = ask("collapsed_classes", predicting(labels, np.where(labels == 3, 4, labels)), confidence=0.997)
-    assert found.verdict == "fail" and found.summary == "class 3 is predicted 0 times for 100 images."
+    assert (
+        found.verdict == "fail" and found.summary == "Predicted least often for its images is class 3: 0 times for 100."
+    )
     assert found.locations[0].class_name == "class 3" and found.locations[0].statistic == 0
 
 
