@@ -38,10 +38,11 @@ def geometry_table(layers: Sequence[Application]) -> Evidence:
 
 def layer_bars(
     title: str, names: Sequence[str], shares: np.ndarray, label: str, tolerance: float | None = None
-) -> Evidence:
-    """One bar per layer in the order of the network; the largest where there are too many."""
+) -> list[Evidence]:
+    """One bar per layer in the order of the network, the largest where there are too many; nothing for one layer."""
     kept = sorted(np.argsort(-np.asarray(shares), kind="stable")[:SHOWN])
-    return evidence.bars(title, {names[i]: float(shares[i]) for i in kept}, label=label, tolerance=tolerance)
+    values = {names[i]: float(shares[i]) for i in kept}
+    return [evidence.bars(title, values, label=label, tolerance=tolerance)] if len(values) > 1 else []
 
 
 def layer_locations(
@@ -95,7 +96,7 @@ def flip_figures(
     captions = [f"{classes[int(before[i])]}, then {classes[int(after[i])]}" for i in changed]
     return [
         evidence.table("Predictions that change with the padding", columns, rows),
-        layer_bars(
+        *layer_bars(
             "Changed by noise in one layer's padding, on a few images",
             [effect.layer for effect in effects],
             np.array([effect.flips for effect in effects]),
