@@ -261,8 +261,9 @@ def check_claimed_accuracy(target: AuditTarget, trial: Trial) -> Finding:
     Where nothing is claimed: the accuracy of guesses with the same class frequencies, sum over k of p_k q_k (p_k the
     share of images, q_k of predictions), less the accuracy, to be at most 0. The tolerance is a policy, set so that a
     true claim of .95 is confirmed in 99 of 100 runs: (z(1 - .05 / 32) + z(.99)) sqrt(.95 .05 / n) for n = 500, 2,000
-    and 10,000; a true claim of .75 may need more images, and says how many. A model that does not pass is tried with reversed channels, another scale, exchanged polarity and
-    another order of classes, and the remedy names what explains it.
+    and 10,000; a true claim of .75 may need more images, and the finding says how many. A model that does not pass is
+    tried with reversed channels, another scale, exchanged polarity and another order of classes, and the remedy names
+    what explains it.
     """
     from cnnaudit.behavior.diagnosis import confusion
 
