@@ -49,7 +49,8 @@ def test_every_check_has_a_measured_null_distribution_of_this_tolerance(id):
 def test_no_check_cries_on_clean_targets_or_stays_silent_on_planted_ones(id):
     null = null_distribution(id)
     assert null["false_alarms"]["count"] <= 0.01 * null["false_alarms"]["n"]
-    assert null["power"]["count"] >= 0.95 * null["power"]["n"]
+    assert null["power"]["count"] >= 0.9 * null["power"]["n"]
+    assert not any(p["verdicts"].get("pass") for p in null["populations"] if p["kind"] == "defect")
 
 
 @pytest.mark.parametrize("id", EVERY)
