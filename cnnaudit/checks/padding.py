@@ -57,7 +57,7 @@ def check_uneven_application(target: AuditTarget, trial: Trial) -> Finding:
     padded = [layer for layer in layers if layer.padded]
     uneven = [layer for layer in padded if not layer.even]
     crops = sum(layer.cropped > 0 for layer in layers)
-    even = even_size(target.model, shape, most=_affordable(target, 64)) if uneven else None
+    even = even_size(target.model, shape, most=_affordable(trial, 64)) if uneven else None
     at = f"at {_by(target.input.size)} pixels"
     summary = (
         f"{len(uneven)} of {len(padded)} strided layers with padding read more of it on one side than on the other {at}"
@@ -108,7 +108,7 @@ def check_border_response(target: AuditTarget, trial: Trial) -> Finding:
 
     layers = _padded_layers(target)
     images = trial.sample("validation")[0]
-    images = images[_some(trial, len(images), _affordable(target, 32))]
+    images = images[_some(trial, len(images), _affordable(trial, 32))]
     measured = border_response(target.model, images, layers, batch_size=_batch(target), device=target.device)
     _require_life(measured.peak)
     shares = measured.shares()
@@ -155,7 +155,7 @@ def check_border_maximum(target: AuditTarget, trial: Trial) -> Finding:
 
     layers = _padded_layers(target)
     images = trial.sample("validation")[0]
-    images = images[_some(trial, len(images), _affordable(target, 64))]
+    images = images[_some(trial, len(images), _affordable(trial, 64))]
     measured = border_maxima(target.model, images, layers, batch_size=_batch(target), device=target.device)
     _require_life(measured.live)
     excess = measured.excess()
@@ -208,16 +208,16 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
     if not layers:
         raise UnsupportedError("no convolution pads its input, so there is no padding to replace")
     images = trial.sample("validation")[0]
-    chosen = _some(trial, len(images), _affordable(target, 125))
+    chosen = _some(trial, len(images), _affordable(trial, 125))
     images, before = images[chosen], trial.predictions("validation")[chosen].argmax(1)
-    few = images[: max(4, _affordable(target, 100) // len(layers))]
+    few = images[: max(4, _affordable(trial, 100) // len(layers))]
     effects = noise_effects(target.model, target.logits, few, layers, trial.torch_generator("screen"))
     worst = effects[0].layer
     after = replicate_predictions(target.logits, images, target.model)
     noisy = noise_predictions(target.logits, images, target.model, worst, trial.torch_generator("noise"))
     flips = int((after != before).sum())
     row = ["this model", len(images), flips / len(images), float((noisy != before).double().mean())]
-    untrained = _untrained_flips(target, trial, images[: _affordable(target, 24)], worst)
+    untrained = _untrained_flips(target, trial, images[: _affordable(trial, 24)], worst)
     beside = f" (in an untrained copy {untrained[2]:.1%} and {untrained[3]:.1%})" if untrained else ""
     return trial.judge_share(
         flips,
@@ -250,7 +250,7 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
     The content of some images is put on its background at 5 x 5 positions; the position where the true class is least
     probable is then asked of fresh images, each beside another position (see `find_blind_spot`). The statistic is
     (recognized only elsewhere - recognized only there) / images; on fresh images the search adds no bias. Its interval
-    is exact (`paired_drop_interval`); the p-value is the search's max-statistic permutation over positions. Without a
+    is `paired_drop_interval`; the p-value is the search's max-statistic permutation over positions. Without a
     claim the positions span the image; with `claims.translation_pixels` they span where the data's content stands,
     widened by the claim: no more is promised. Tolerance: the 99 % point of the clean populations is .047 (digits
     anywhere, even strides), and the interval of 375 images reaches .05 beyond: .1.
@@ -258,7 +258,7 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
     from cnnaudit.padding.blind_spot import GRID, find_blind_spot, positions
     from cnnaudit.padding.figures import blind_spot_figures, place_in_words
 
-    searched, measured = max(4, _affordable(target, 150) // GRID**2), _affordable(target, 80)
+    searched, measured = max(4, _affordable(trial, 100) // GRID**2), _affordable(trial, 125)
     stimuli = _stimuli(trial, searched + measured)
     spot = find_blind_spot(
         target.logits,
@@ -318,10 +318,14 @@ def _stimuli(trial: Trial, most: int) -> list[Stimulus]:
     return stimuli
 
 
-def _affordable(target: AuditTarget, forwards: int) -> int:
-    """How many images cost as much as `forwards` images of 224 x 224: more of smaller ones, at least 8."""
-    height, width = target.input.size
-    return max(8, forwards * 224 * 224 // (height * width))
+def _affordable(trial: Trial, forwards: int) -> int:
+    """How many images cost as much as `forwards` images of 224 x 224 (more of smaller ones), at least 8.
+
+    That is for the quick profile; the others have proportionally more.
+    """
+    height, width = trial.target.input.size
+    images = trial.profile.images or 10_000
+    return max(8, forwards * 224 * 224 * images // (500 * height * width))
 
 
 def _some(trial: Trial, available: int, most: int) -> np.ndarray:

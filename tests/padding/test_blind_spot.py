@@ -151,14 +151,20 @@ def test_a_model_that_sees_one_place_only_is_not_let_off():
     assert spot.drop == 0.5
 
 
-@pytest.mark.parametrize("lost, gained", [(0.0, 0.0), (0.05, 0.05), (0.2, 0.05)])
-def test_the_interval_covers(lost, gained):
-    n, confidence = 60, 0.9
+@pytest.mark.parametrize("n, confidence", [(60, 0.9), (40, 0.997)])
+@pytest.mark.parametrize("lost, gained", [(0.0, 0.0), (0.02, 0.0), (0.05, 0.05), (0.2, 0.05), (0.3, 0.3), (0.5, 0.0)])
+def test_the_interval_covers(lost, gained, n, confidence):
     covered = 0.0
     for b in range(n + 1):
         for c in range(n + 1 - b):
-            weight = binom.pmf(b, n, lost) * (binom.pmf(c, n - b, gained / (1 - lost)) if lost < 1 else 0)
+            weight = binom.pmf(b, n, lost) * binom.pmf(c, n - b, gained / (1 - lost))
             if weight > 1e-9:
                 low, high = paired_drop_interval(b, c, n, confidence)
                 covered += weight * (low - 1e-12 <= lost - gained <= high + 1e-12)
     assert covered >= confidence
+
+
+def test_the_interval_is_symmetric_in_lost_and_gained():
+    low, high = paired_drop_interval(7, 3, 50, 0.95)
+    assert paired_drop_interval(3, 7, 50, 0.95) == pytest.approx((-high, -low))
+    assert paired_drop_interval(50, 0, 50, 0.95)[1] == pytest.approx(1)
