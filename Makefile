@@ -1,16 +1,17 @@
 # On a fresh machine with Python 3.11 or newer, make and a compiler: `make audit` or `make test`, nothing before them.
 PYTHON ?= python3
 VENV ?= .venv
+# Two processes of one thread each: more threads than cores make small networks many times slower.
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .PHONY: audit test bench lint fixtures baselines clean
 
 audit: $(READY)  ## audit the reference targets and write reports/
-	$(RUN) -m pytest suites/ -n 2 --audit-report reports
+	OMP_NUM_THREADS=1 $(RUN) -m pytest suites/ -n 2 --tb=no --audit-report reports
 
 test: $(READY)  ## test cnnaudit itself
-	$(RUN) -m pytest tests/ -n 2
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/ -n 2
 
 bench: $(READY)  ## time the methods relative to a reference workload and compare with baselines/
 	@mkdir -p .benchmarks
