@@ -88,7 +88,7 @@ def _random_rotation(
 
 def _random_shift(images: torch.Tensor, limit: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     n, largest = len(images), int(limit)
-    reach = torch.randint((largest + 1) // 2, largest + 1, (n,), generator=generator).clamp(min=1)
+    reach = torch.randint((largest + 1) // 2, largest + 1, (n,), generator=generator)
     along = reach * _sign(n, generator).long()
     across = (torch.rand(n, generator=generator) * (2 * reach + 1)).long() - reach
     first = torch.rand(n, generator=generator) < 0.5
