@@ -118,7 +118,7 @@ def check_border_response(target: AuditTarget, trial: Trial) -> Finding:
         float(shares.max()),
         _interval(trial, len(images), lambda rows: float(measured.shares(rows).max()), (0, np.inf)),
         n=len(images),
-        summary=f"On empty images of the data's own background colors, padding excites the border of {worst} "
+        summary=f"On empty images of the data's own background colors, padding excites the border of layer {worst} "
         f"to {shares.max():.0%} of the peak that the images excite there.",
         locations=layer_locations(measured.layers, shares, {worst: peak_pixel(heat)}),
         evidence=[
@@ -167,9 +167,9 @@ def check_border_maximum(target: AuditTarget, trial: Trial) -> Finding:
         float(excess.max()),
         _interval(trial, len(images), lambda rows: float(measured.excess(rows).max()), (-1, 1)),
         n=len(images),
-        summary=f"In {worst} the strongest pixel of a quadrant lies in the border ring over background in {own:.1%} "
-        f"of the cases, with replicate padding in {replicate:.1%}; the ring is {measured.ring_share[index]:.1%} of "
-        "the map.",
+        summary=f"In layer {worst} the strongest pixel of a quadrant lies in the border ring over background in "
+        f"{own:.1%} of the cases, with replicate padding in {replicate:.1%}; the ring is "
+        f"{measured.ring_share[index]:.1%} of the map.",
         locations=layer_locations(measured.layers, excess, {worst: peak_pixel(heat)}),
         evidence=[
             map_figure(f"Where the border's maxima lie: {worst}", heat, "maxima per image"),
@@ -223,7 +223,7 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
         flips,
         len(images),
         summary=f"{row[2]:.1%} of the predictions change when all padding repeats the nearest pixel, {row[3]:.1%} when "
-        f"the padding of {worst} alone holds noise{beside}.",
+        f"the padding of layer {worst} alone holds noise{beside}.",
         locations=[Location(effect.flips, layer=effect.layer) for effect in effects],
         evidence=flip_figures(
             [row, *([untrained] if untrained else [])], effects, images, before, after, target.classes
@@ -233,7 +233,7 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
 
 @check(
     "padding.blind_spot",
-    question="Is a small stimulus recognized wherever it stands?",
+    question="Is content recognized wherever it stands in the image?",
     statistic="accuracy lost at the worst position",
     unit="share of images",
     direction="at_most",
@@ -245,40 +245,35 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
     needs=("validation",),
 )
 def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
-    """Accuracy on the images' own content, made small, at other positions less that at the worst.
+    """Accuracy on the images' own content, moved about, at other positions less that at the worst.
 
     The content of some images is put on its background at 5 x 5 positions; the position where the true class is least
     probable is then asked of fresh images, each beside another position (see `find_blind_spot`). The statistic is
     (recognized only elsewhere - recognized only there) / images; on fresh images the search adds no bias. Its interval
-    is `paired_drop_interval`; the p-value is the search's max-statistic permutation over positions. Without a
-    claim the positions span the image; with `claims.translation_pixels` they span where the data's content stands,
-    widened by the claim: no more is promised. Tolerance: the 99 % point of the clean populations is .047 (digits
-    anywhere, even strides), and the interval of 375 images reaches .05 beyond: .1.
+    is `paired_drop_interval`; the p-value is the search's max-statistic permutation over positions. Without a claim the
+    positions span the image; with `claims.translation_pixels` no more than what it promises, see `grid_for`.
+    Tolerance: the 99 % point of the clean populations is .047 (digits anywhere, even strides), and the interval of 375
+    images reaches .05 beyond: .1.
     """
-    from cnnaudit.padding.blind_spot import GRID, find_blind_spot, positions
-    from cnnaudit.padding.figures import blind_spot_figures, place_in_words
+    from cnnaudit.padding.blind_spot import GRID, find_blind_spot, grid_for
+    from cnnaudit.padding.figures import blind_spot_figures
 
     searched, measured = max(4, _affordable(trial, 100) // GRID**2), _affordable(trial, 125)
-    stimuli = _stimuli(trial, searched + measured)
-    spot = find_blind_spot(
-        target.logits,
-        stimuli,
-        target.input.size,
-        positions(stimuli, target.input.size, target.claims.translation_pixels),
-        searched=min(searched, len(stimuli) // 4),
-        rng=trial.generator("places"),
-    )
+    stimuli, size = _stimuli(trial, searched + measured), target.input.size
+    grid = grid_for(stimuli, size, target.claims.translation_pixels)
+    searched = min(searched, len(stimuli) // 4)
+    spot = find_blind_spot(target.logits, stimuli, size, grid, searched=searched, rng=trial.generator("places"))
     null = spot.scan.null(trial.resamples, trial.generator("permutation"))
     worst, other = (float(np.mean(read == spot.truth)) for read in (spot.worst, spot.other))
-    where = "elsewhere" if spot.everywhere else place_in_words(spot.scan.best)
+    where = "elsewhere" if spot.everywhere else grid.words(spot.scan.best)
     return trial.judge(
         spot.drop,
         spot.interval(trial.confidence),
         n=len(spot.truth),
         p_value=spot.scan.p_value(null),
-        summary=f"Of the images' contents, made small, {worst:.1%} are recognized {place_in_words(spot.scan.worst)}, "
+        summary=f"Of the images' contents, moved about, {worst:.1%} are recognized {grid.words(spot.scan.worst)}, "
         f"{other:.1%} {where}.",
-        evidence=blind_spot_figures(spot, null, stimuli[-len(spot.truth) :], target.input.size, target.classes),
+        evidence=blind_spot_figures(spot, null, stimuli[searched:], grid, size, target.classes),
     )
 
 
@@ -311,7 +306,8 @@ def _stimuli(trial: Trial, most: int) -> list[Stimulus]:
 
     images, labels = trial.sample("validation")
     order = trial.generator("images").permutation(len(images))
-    found = (stimulus_of(images[i], int(labels[i])) for i in order)
+    claim = trial.target.claims.translation_pixels
+    found = (stimulus_of(images[i], int(labels[i]), claim) for i in order)
     stimuli = list(itertools.islice((stimulus for stimulus in found if stimulus is not None), most))
     if len(stimuli) < 8:
         raise UnsupportedError(f"only {len(stimuli)} of {len(images)} images show anything but their background")

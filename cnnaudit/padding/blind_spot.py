@@ -15,13 +15,13 @@ from cnnaudit.progress import progress
 from cnnaudit.statistics import permutation_p_value, proportion_interval
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
-Place = tuple[float, float]  # row and column, 0 to 1
+Size = tuple[int, int]
 GRID = 5  # positions along each side
 
 
 @dataclass(frozen=True, slots=True)
 class Stimulus:
-    """The content of one image, cut out, at most two thirds as long as the image's shorter side.
+    """The content of one image, cut out, and where necessary made small enough to be moved.
 
     Attributes:
         pixels: (C, h, w).
@@ -32,24 +32,28 @@ class Stimulus:
 
     pixels: torch.Tensor
     color: torch.Tensor
-    center: Place
+    center: tuple[float, float]
     label: int
 
-    def at(self, place: Place, size: tuple[int, int]) -> torch.Tensor:
-        """An image (C, *size) of background with the stimulus on it; (0, 0) is top left, (1, 1) bottom right."""
+    def at(self, top: float, left: float, size: Size) -> torch.Tensor:
+        """An image (C, *size) of background with the stimulus' corner at the nearest place where it fits."""
         height, width = self.pixels.shape[-2:]
-        top, left = round(place[0] * (size[0] - height)), round(place[1] * (size[1] - width))
+        row, column = (round(min(max(start, 0), end)) for start, end in zip((top, left), self.room(size)))
         image = self.color[:, None, None].expand(-1, *size).clone()
-        image[:, top : top + height, left : left + width] = self.pixels
+        image[:, row : row + height, column : column + width] = self.pixels
         return image
 
+    def room(self, size: Size) -> Size:
+        """The largest row and column that its corner can have."""
+        return size[0] - self.pixels.shape[-2], size[1] - self.pixels.shape[-1]
 
-def stimulus_of(image: torch.Tensor, label: int) -> Stimulus | None:
-    """The content of an image (C, H, W) as a stimulus, made smaller where it is longer than two thirds of the image.
 
-    Two thirds, because a trained MobileNetV2 still reads .60 of photographs at that size, .39 at half of it.
+def stimulus_of(image: torch.Tensor, label: int, claim: float | None = None) -> Stimulus | None:
+    """The content of an image (C, H, W) as a stimulus; None where the image is nothing but background.
 
-    None where the image is nothing but background.
+    Content longer than two thirds of the image is made that small, so that it can be moved; a trained MobileNetV2 still
+    reads .60 of photographs at that size, .39 at half of it. Where a claim says by how many pixels content may move,
+    it is made smaller only as far as such a move needs.
     """
     color = backgrounds(image[None])[0]
     box = content_box(image, color)
@@ -57,7 +61,8 @@ def stimulus_of(image: torch.Tensor, label: int) -> Stimulus | None:
         return None
     top, bottom, left, right = box
     pixels = image[:, top:bottom, left:right]
-    longest, limit = max(pixels.shape[-2:]), 2 * min(image.shape[-2:]) // 3
+    shorter, longest = min(image.shape[-2:]), max(pixels.shape[-2:])
+    limit = max(2 * shorter // 3, shorter - int(2 * claim) if claim else 0)
     if longest > limit:
         size = [max(1, round(side * limit / longest)) for side in pixels.shape[-2:]]
         pixels = F.interpolate(pixels[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
@@ -65,23 +70,59 @@ def stimulus_of(image: torch.Tensor, label: int) -> Stimulus | None:
     return Stimulus(pixels, color, center, label)
 
 
-def positions(
-    stimuli: Sequence[Stimulus], size: tuple[int, int], claim: float | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the grid, 0 to 1: the whole image, or what a claim of that many pixels promises.
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The positions that are compared.
 
-    A claim promises the places where the content of the data stands (from the 5 % to the 95 % point of the centers,
-    along each side), and `claim` pixels around them.
+    Attributes:
+        rows, columns: `GRID` values each: 0 to 1 over the places where a stimulus fits; or, where `moves`, pixels by
+            which it is moved from its own place.
+    """
+
+    rows: tuple[float, ...] = tuple(np.linspace(0, 1, GRID).tolist())
+    columns: tuple[float, ...] = tuple(np.linspace(0, 1, GRID).tolist())
+    moves: bool = False
+
+    def image(self, stimulus: Stimulus, position: int, size: Size) -> torch.Tensor:
+        """The stimulus at a position, counted row after row."""
+        asked = self.rows[position // GRID], self.columns[position % GRID]
+        if self.moves:
+            sides = stimulus.pixels.shape[-2:]
+            own = [center * whole - side / 2 for center, whole, side in zip(stimulus.center, size, sides)]
+            return stimulus.at(own[0] + asked[0], own[1] + asked[1], size)
+        room = stimulus.room(size)
+        return stimulus.at(asked[0] * room[0], asked[1] * room[1], size)
+
+    def words(self, position: int) -> str:
+        """The position in words."""
+        row, column = divmod(position, GRID)
+        if self.moves:
+            return f"moved by {self.rows[row]:+.3g} rows and {self.columns[column]:+.3g} columns"
+        vertical = ("at the top", "above the middle", "in the middle", "below the middle", "at the bottom")[row]
+        return f"{vertical} {('left', 'center left', 'center', 'center right', 'right')[column]}"
+
+
+def grid_for(stimuli: Sequence[Stimulus], size: Size, claim: float | None = None) -> Grid:
+    """The positions to compare: over the whole image, or what a claim of that many pixels promises.
+
+    A claim promises moves of that many pixels around each image's own place; and where the data's content stands
+    anywhere (the 5 % to the 95 % point of its centers is a quarter of the image or more), all of those places, widened
+    by the claim.
     """
     if not claim:
-        return np.linspace(0, 1, GRID), np.linspace(0, 1, GRID)
-    axes = []
+        return Grid()
+    axes, anywhere = [], True
     for axis in (0, 1):
-        low, high = np.quantile([stimulus.center[axis] for stimulus in stimuli], [0.05, 0.95]) * size[axis]
+        low, high = np.quantile([stimulus.center[axis] for stimulus in stimuli], [0.05, 0.95])
+        anywhere = anywhere and high - low >= 0.25
         side = float(np.median([stimulus.pixels.shape[1 + axis] for stimulus in stimuli]))
-        first, last = (np.array([low - claim, high + claim]) - side / 2) / (size[axis] - side)
-        axes.append(np.linspace(max(first, 0), min(last, 1), GRID).clip(0, 1))
-    return axes[0], axes[1]
+        reach = np.array([low * size[axis] - claim, high * size[axis] + claim]) - side / 2
+        first, last = (reach / max(size[axis] - side, 1)).clip(0, 1)
+        axes.append(tuple(np.linspace(first, last, GRID).tolist()))
+    if anywhere:
+        return Grid(axes[0], axes[1])
+    around = tuple(np.linspace(-claim, claim, GRID).tolist())
+    return Grid(around, around, moves=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +130,10 @@ class PositionScan:
     """Some stimuli at every position of a grid.
 
     Attributes:
-        places: the P positions of the grid, row after row.
-        correct: (N, P) bool.
+        correct: (N, P) bool, P positions row after row.
         probability: (N, P), of the true class.
     """
 
-    places: tuple[Place, ...]
     correct: np.ndarray
     probability: np.ndarray
 
@@ -125,16 +164,14 @@ class PositionScan:
         return permutation_p_value(self.largest_drop(), null)
 
 
-def scan_positions(
-    logits: Logits, stimuli: Sequence[Stimulus], size: tuple[int, int], places: Sequence[Place]
-) -> PositionScan:
-    """Ask about every stimulus at every place; `logits` answers (N, K) to images (N, C, *size)."""
+def scan_positions(logits: Logits, stimuli: Sequence[Stimulus], size: Size, grid: Grid) -> PositionScan:
+    """Ask about every stimulus at every position; `logits` answers (N, K) to images (N, C, *size)."""
     correct, probability = [], []
     for stimulus in progress(stimuli, "blind spot: positions", len(stimuli)):
-        answer = logits(torch.stack([stimulus.at(place, size) for place in places]))
+        answer = logits(torch.stack([grid.image(stimulus, position, size) for position in range(GRID**2)]))
         correct.append((answer.argmax(1) == stimulus.label).numpy())
         probability.append(answer.double().softmax(1)[:, stimulus.label].numpy())
-    return PositionScan(tuple(places), np.stack(correct), np.stack(probability))
+    return PositionScan(np.stack(correct), np.stack(probability))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +213,8 @@ class BlindSpot:
 def find_blind_spot(
     logits: Logits,
     stimuli: Sequence[Stimulus],
-    size: tuple[int, int],
-    grid: tuple[np.ndarray, np.ndarray],
+    size: Size,
+    grid: Grid,
     *,
     searched: int,
     rng: np.random.Generator,
@@ -190,7 +227,7 @@ def find_blind_spot(
 
     Args:
         logits: answers (N, K) to images (N, C, *size).
-        grid: rows and columns, as `positions` gives them.
+        grid: the positions, as `grid_for` gives them.
         searched: how many of the stimuli search.
         rng: draws the other positions.
 
@@ -201,29 +238,32 @@ def find_blind_spot(
     Source: Alsallakh et al., Mind the Pad, ICLR 2021 (arXiv 2010.02178), whose maps show a detector's score for a
     stimulus at every position.
     """
-    places = [(float(row), float(column)) for row in grid[0] for column in grid[1]]
-    scan = scan_positions(logits, stimuli[:searched], size, places)
+    scan = scan_positions(logits, stimuli[:searched], size, grid)
     fresh = stimuli[searched:]
     truth = np.array([stimulus.label for stimulus in fresh])
     chance = np.bincount(truth).max() / len(truth)
-    others = (scan.worst + rng.integers(1, len(places), len(fresh))) % len(places)
-    other = _read(logits, fresh, size, [places[position] for position in others])
+    others = (scan.worst + rng.integers(1, GRID**2, len(fresh))) % GRID**2
+    other = _read(logits, fresh, size, grid, others)
     everywhere = bool(np.mean(other == truth) >= (1 + chance) / 2)
     if not everywhere:
-        other = _read(logits, fresh, size, [places[scan.best]] * len(fresh))
+        other = _read(logits, fresh, size, grid, [scan.best] * len(fresh))
         known = int(np.sum(other == truth))
         if known / len(truth) < (1 + chance) / 2:
             raise UnsupportedError(
-                f"even where it does best, the model recognizes only {known} of {len(truth)} small stimuli (always "
-                f"naming their commonest class: {chance:.0%}), so it cannot be said where it fails to"
+                f"even where it does best, the model recognizes the content of only {known} of {len(truth)} images on "
+                f"an empty background (always naming the commonest class: {chance:.0%}), so it cannot be said where it "
+                "fails to"
             )
-    return BlindSpot(scan, truth, _read(logits, fresh, size, [places[scan.worst]] * len(fresh)), other, everywhere)
+    worst = _read(logits, fresh, size, grid, [scan.worst] * len(fresh))
+    return BlindSpot(scan, truth, worst, other, everywhere)
 
 
-def _read(logits: Logits, stimuli: Sequence[Stimulus], size: tuple[int, int], places: Sequence[Place]) -> np.ndarray:
-    """The classes read from the stimuli, each at its own place: int64 (N,)."""
-    images = torch.stack([stimulus.at(place, size) for stimulus, place in zip(stimuli, places)])
-    classes: np.ndarray = logits(images).argmax(1).numpy()
+def _read(
+    logits: Logits, stimuli: Sequence[Stimulus], size: Size, grid: Grid, positions: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """The classes read from the stimuli, each at its own position: int64 (N,)."""
+    images = [grid.image(stimulus, int(position), size) for stimulus, position in zip(stimuli, positions)]
+    classes: np.ndarray = logits(torch.stack(images)).argmax(1).numpy()
     return classes
 
 

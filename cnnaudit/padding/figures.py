@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from cnnaudit import evidence
 from cnnaudit.evidence import Evidence
 from cnnaudit.findings import Location
-from cnnaudit.padding.blind_spot import GRID, BlindSpot, Stimulus
+from cnnaudit.padding.blind_spot import GRID, BlindSpot, Grid, Size, Stimulus
 from cnnaudit.padding.flips import LayerEffect
 from cnnaudit.padding.geometry import Application
 
@@ -106,29 +106,21 @@ def flip_figures(
     ]
 
 
-def place_in_words(position: int) -> str:
-    """A position of the grid of the blind spot's search."""
-    row, column = divmod(position, GRID)
-    vertical = ("at the top", "above the middle", "in the middle", "below the middle", "at the bottom")[row]
-    horizontal = ("left", "center left", "center", "center right", "right")[column]
-    return f"{vertical} {horizontal}"
-
-
 def blind_spot_figures(
-    spot: BlindSpot, null: np.ndarray, stimuli: Sequence[Stimulus], size: tuple[int, int], classes: Sequence[str]
+    spot: BlindSpot, null: np.ndarray, stimuli: Sequence[Stimulus], grid: Grid, size: Size, classes: Sequence[str]
 ) -> list[Evidence]:
     """The map of accuracies, the null distribution, and stimuli that were missed at the worst position."""
     scan = spot.scan
     missed = np.flatnonzero(spot.lost)[:PICTURES]
-    shown = [stimuli[i].at(scan.places[scan.worst], size) for i in missed]
+    shown = [grid.image(stimuli[i], scan.worst, size) for i in missed]
     captions = [f"{classes[spot.truth[i]]}, read as {classes[spot.worst[i]]}" for i in missed]
     return [
         evidence.heat_map(
-            f"Where a small stimulus is recognized ({len(scan.correct)} images)",
+            f"Where content is recognized ({len(scan.correct)} images)",
             scan.correct.mean(0).reshape(GRID, GRID),
             label="accuracy",
-            rows="top to bottom",
-            columns="left to right",
+            rows="moved down" if grid.moves else "top to bottom",
+            columns="moved right" if grid.moves else "left to right",
         ),
         evidence.null_distribution(
             "If positions did not matter",

@@ -9,17 +9,18 @@ from scipy.stats import binom
 
 from cnnaudit.errors import UnsupportedError
 from cnnaudit.padding.blind_spot import (
-    GRID,
+    Grid,
+    PositionScan,
     Stimulus,
     find_blind_spot,
+    grid_for,
     paired_drop_interval,
-    positions,
     scan_positions,
     stimulus_of,
 )
 
 SIZE = (20, 24)
-WHOLE = (np.linspace(0, 1, GRID), np.linspace(0, 1, GRID))
+WHOLE = Grid()
 
 
 def stimulus(label: int = 0, center=(0.5, 0.5), side: int = 4) -> Stimulus:
@@ -41,12 +42,13 @@ def reader(blind=None):
     return logits
 
 
-def test_corners_and_center():
+@pytest.mark.parametrize("position, corner", [(0, (0, 0)), (24, (16, 20)), (12, (8, 10)), (4, (0, 20))])
+def test_corners_and_center(position, corner):
     patch = stimulus(1)
-    for place, (top, left) in {(0, 0): (0, 0), (1, 1): (16, 20), (0.5, 0.5): (8, 10), (0, 1): (0, 20)}.items():
-        image = patch.at(place, SIZE)
-        assert image.sum() == pytest.approx(16 * 0.75)
-        assert torch.equal(image[:, top : top + 4, left : left + 4], patch.pixels)
+    image = WHOLE.image(patch, position, SIZE)
+    assert image.sum() == pytest.approx(16 * 0.75)
+    top, left = corner
+    assert torch.equal(image[:, top : top + 4, left : left + 4], patch.pixels)
 
 
 def test_small_content_is_cut_out_and_large_content_is_made_smaller():
@@ -62,26 +64,47 @@ def test_small_content_is_cut_out_and_large_content_is_made_smaller():
     assert stimulus_of(torch.ones(1, 30, 30), 3) is None
 
 
+def corner_of(image):
+    rows, columns = image[0].nonzero(as_tuple=True)
+    return int(rows.min()), int(columns.min())
+
+
 def test_without_a_claim_the_grid_spans_the_image():
-    assert [axis.tolist() for axis in positions([stimulus()], SIZE)] == [[0, 0.25, 0.5, 0.75, 1]] * 2
-    assert [axis.tolist() for axis in positions([stimulus()], SIZE, 0)] == [[0, 0.25, 0.5, 0.75, 1]] * 2
+    assert grid_for([stimulus()], SIZE) == grid_for([stimulus()], SIZE, 0) == Grid()
+    assert Grid().rows == Grid().columns == (0, 0.25, 0.5, 0.75, 1)
 
 
-def test_a_claim_reaches_as_far_as_it_says_around_the_data():
-    rows, columns = positions([stimulus(center=(0.5, 0.5))] * 9, SIZE, 2)
-    tops = rows * (SIZE[0] - 4)
-    assert tops[[0, -1]] + 2 == pytest.approx([10 - 2, 10 + 2])
-    lefts = columns * (SIZE[1] - 4)
-    assert lefts[[0, -1]] + 2 == pytest.approx([12 - 2, 12 + 2])
-    spread = [stimulus(center=(c, c)) for c in np.linspace(0.1, 0.9, 101)]
-    rows, _ = positions(spread, SIZE, 4)
-    assert rows[0] == 0 and rows[-1] == 1
+def test_a_claim_on_centered_data_promises_moves_around_each_own_place():
+    centered = [stimulus(center=(0.5 + d, 0.5 - d)) for d in np.linspace(-0.1, 0.1, 21)]
+    grid = grid_for(centered, SIZE, 2)
+    assert grid.moves and grid.rows == grid.columns == (-2, -1, 0, 1, 2)
+    patch = stimulus(1, center=(0.4, 0.5))  # its own corner: row 6, column 10
+    assert corner_of(grid.image(patch, 0, SIZE)) == (4, 8)
+    assert corner_of(grid.image(patch, 12, SIZE)) == (6, 10)
+    assert corner_of(grid.image(patch, 24, SIZE)) == (8, 12)
+    assert "-2 rows and +2 columns" in grid.words(4)
+
+
+def test_a_claim_on_data_that_stand_anywhere_promises_all_their_places():
+    anywhere = [stimulus(center=(c, c)) for c in np.linspace(0.2, 0.8, 101)]
+    grid = grid_for(anywhere, SIZE, 1)
+    assert not grid.moves
+    assert corner_of(grid.image(stimulus(1), 0, SIZE)) == (round(0.23 * 20 - 1 - 2), round(0.23 * 24 - 1 - 2))
+    wide = grid_for(anywhere, SIZE, 8)
+    assert wide.rows == wide.columns == Grid().rows
+
+
+def test_a_claim_keeps_the_size_of_the_content():
+    image = torch.ones(1, 30, 30)
+    image[:, 3:27, 8:20] = 0
+    assert max(stimulus_of(image, 0).pixels.shape) == 20
+    assert max(stimulus_of(image, 0, 1).pixels.shape) == 28
+    assert max(stimulus_of(image, 0, 3).pixels.shape) == 24
 
 
 def test_the_scan_finds_the_worst_place():
     stimuli = [stimulus(k % 2) for k in range(12)]
-    places = [(float(r), float(c)) for r in WHOLE[0] for c in WHOLE[1]]
-    scan = scan_positions(reader(lambda row, column: row >= 16 and column >= 20), stimuli, SIZE, places)
+    scan = scan_positions(reader(lambda row, column: row >= 16 and column >= 20), stimuli, SIZE, WHOLE)
     assert scan.worst == 24
     assert scan.correct.mean(0)[24] == 0.5 and scan.correct[:, :24].all()
     null = scan.null(200, np.random.default_rng(0))
@@ -92,8 +115,7 @@ def test_positions_that_do_not_matter_give_uniform_p_values():
     rng = np.random.default_rng(0)
     p_values = []
     for _ in range(60):
-        scan = scan_positions(reader(), [stimulus(0)], SIZE, [(0, 0)])
-        scan = type(scan)(scan.places * 25, np.ones((8, 25), bool), rng.random((8, 25)))
+        scan = PositionScan(np.ones((8, 25), bool), rng.random((8, 25)))
         p_values.append(scan.p_value(scan.null(99, rng)))
     assert 0.35 < np.mean(p_values) < 0.65
     assert np.mean(np.array(p_values) <= 0.05) < 0.15
@@ -139,7 +161,7 @@ def test_a_search_over_noise_does_not_bias_the_drop():
 
 def test_a_model_that_recognizes_nothing_is_not_asked():
     stimuli = [stimulus(k % 2) for k in range(40)]
-    with pytest.raises(UnsupportedError, match=r"recognizes only 15 of 30 small stimuli"):
+    with pytest.raises(UnsupportedError, match="only 15 of 30 images"):
         find_blind_spot(reader(lambda *_: True), stimuli, SIZE, WHOLE, searched=10, rng=np.random.default_rng(0))
 
 
