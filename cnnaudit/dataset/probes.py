@@ -27,7 +27,8 @@ def cross_validated_smoother(features: np.ndarray, folds: np.ndarray) -> np.ndar
     from scipy.linalg import cho_factor, cho_solve
     from scipy.spatial.distance import pdist, squareform
 
-    varied = features[:, features.std(axis=0) > 1e-6].astype(float)
+    features = features.astype(float)  # in float32 the deviation of a constant column is not quite 0
+    varied = features[:, features.std(axis=0) > 1e-6]
     standard = (varied - varied.mean(axis=0)) / varied.std(axis=0)
     squared = (
         pdist(standard, "sqeuclidean") if standard.shape[1] else np.zeros(len(features) * (len(features) - 1) // 2)

@@ -51,3 +51,12 @@ def test_a_rare_class_is_not_drowned():
 @pytest.mark.parametrize("labels", [np.zeros(20, dtype=int), np.repeat([0, 1], [20, 4]), np.arange(20)])
 def test_without_two_classes_of_five_images_there_is_no_probe(labels):
     assert ask_probe(np.random.default_rng(0).random((len(labels), 2)), labels, 10, np.random.default_rng(0)) is None
+
+
+def test_a_constant_bright_feature_says_nothing():
+    rng = np.random.default_rng(0)
+    features, folds = rng.random((500, 6)).astype(np.float32), np.arange(500) % 5
+    constant = np.full((500, 1), 123.4567, dtype=np.float32)
+    assert constant.std() > 1e-6  # rounding alone
+    smoother = cross_validated_smoother(np.hstack([features, constant]), folds)
+    np.testing.assert_allclose(smoother, cross_validated_smoother(features, folds))
