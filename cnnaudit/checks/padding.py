@@ -106,7 +106,7 @@ def check_border_response(target: AuditTarget, trial: Trial) -> Finding:
     from cnnaudit.padding.border import border_response
     from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, peak_pixel
 
-    layers = _padded_layers(target)
+    layers = _padded_layers(trial)
     images = trial.sample("validation")[0]
     images = images[_some(trial, len(images), _affordable(trial, 32))]
     measured = border_response(target.model, images, layers, batch_size=_batch(target), device=target.device)
@@ -153,7 +153,7 @@ def check_border_maximum(target: AuditTarget, trial: Trial) -> Finding:
     from cnnaudit.padding.border import border_maxima
     from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
 
-    layers = _padded_layers(target)
+    layers = _padded_layers(trial)
     images = trial.sample("validation")[0]
     images = images[_some(trial, len(images), _affordable(trial, 64))]
     measured = border_maxima(target.model, images, layers, batch_size=_batch(target), device=target.device)
@@ -290,11 +290,12 @@ def _observed(target: AuditTarget) -> list[Call]:
     return observed
 
 
-def _padded_layers(target: AuditTarget) -> dict[str, str]:
+def _padded_layers(trial: Trial) -> dict[str, str]:
     """The padded convolutions with their responses; a model without any is refused."""
     from cnnaudit.padding.border import padded_layers
 
-    layers = padded_layers(_observed(target))
+    trial.predictions("validation")  # refuses a model that answers NaN, whose activations would say nothing
+    layers = padded_layers(_observed(trial.target))
     if not layers:
         raise UnsupportedError("no convolution with a map of 8 x 8 or more pads its input, so there is no border")
     return layers

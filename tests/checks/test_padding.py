@@ -10,6 +10,7 @@ from torch import nn
 
 from cnnaudit.checks import padding
 from cnnaudit.checks.registry import Check
+from cnnaudit.errors import ModelError
 from cnnaudit.interventions import calls
 from cnnaudit.planted.padding import PLANTS, brightness_sum, edge_network, resnet_geometry, steady_digits
 from cnnaudit.statistics import gate_confidence
@@ -70,6 +71,15 @@ def test_dead_units_have_no_border():
     model(torch.zeros(1, 1, 12, 12))
     for name in ("border_response", "border_maximum"):
         assert "dead" in CHECKS[f"padding.{name}"](target(model)).summary
+
+
+@pytest.mark.parametrize("name", ["border_response", "border_maximum", "prediction_flip", "blind_spot"])
+def test_a_model_that_answers_nan_is_an_error(name):
+    model = classifier(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
+    model(torch.zeros(1, 1, 12, 12))
+    nn.init.constant_(model[0].weight, float("nan"))
+    with pytest.raises(ModelError, match="NaN"):
+        CHECKS[f"padding.{name}"](target(model))
 
 
 def test_empty_images_hold_no_stimulus():
