@@ -57,7 +57,7 @@ def check_text(check: Check) -> str:
 
 def _kind(check: Check) -> str:
     if callable(check.gate):
-        return "gate where the file claims it, else trait"
+        return "gate if claimed, else trait"
     return "gate" if check.gate else "trait"
 
 

@@ -74,7 +74,7 @@ def test_describe_has_no_machine_path(tmp_path, monkeypatch):
     )
     said = describe(target)
     assert said["source"] == "configs/audit.toml"
-    assert describe(replace(target, source="/home/somebody/audit.toml"))["source"] == "audit.toml"
+    assert describe(replace(target, source="/srv/somebody/audit.toml"))["source"] == "audit.toml"
     assert said["splits"]["validation"] == {"images": 6, "per_class": {"a": 4, "b": 2}}
     assert said["expected"] == [{"check": "dataset.leakage", "reason": "known", "until": None}]
     json.dumps(said, allow_nan=False)
