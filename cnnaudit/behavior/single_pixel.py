@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,7 @@ def search(
     answer: Answer,
     model: torch.nn.Module,
     images: torch.Tensor,
+    before: torch.Tensor,
     tries: int,
     generator: torch.Generator,
     device: str = "cpu",
@@ -56,6 +57,7 @@ def search(
         answer: gives the logits of images, in batches of its own.
         model: what `answer` evaluates, for its gradient.
         images: (n, C, H, W) in [0, 1].
+        before: their predicted classes (n,).
         tries: pixels per image.
 
     Source: Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks, 2019 (the question; they search
@@ -63,21 +65,21 @@ def search(
 
     Example:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
-        >>> found = search(net, net, torch.rand(3, 1, 4, 4), tries=16, generator=torch.Generator().manual_seed(0))
+        >>> images, random = torch.rand(3, 1, 4, 4), torch.Generator().manual_seed(0)
+        >>> found = search(net, net, images, net(images).argmax(1), tries=16, generator=random)
         >>> found.tries, found.guided
         (16, True)
     """
     n, _, h, w = images.shape
     tries = min(tries, h * w)
-    with torch.inference_mode():
-        before = answer(images).argmax(1)
     gradient = margin_gradient(model, images, device)
     flips = []
-    for i in _steps(n):
+    for i in progress(range(n), "one pixel changed"):
         where, colors = _candidates(images[i], None if gradient is None else gradient[i], tries, generator)
         changed = images[i].repeat(len(where), 1, 1, 1)
         changed.flatten(2)[torch.arange(len(where)), :, where] = colors
-        after = answer(changed).argmax(1)
+        with torch.no_grad():
+            after = answer(changed).argmax(1)
         hits = (after != before[i]).nonzero().flatten().tolist()
         if hits:
             row, column = divmod(int(where[hits[0]]), w)
@@ -121,7 +123,3 @@ def _candidates(
     guided = torch.minimum(to_black, to_white).sum(0).argsort(stable=True)[: round(GUIDED_SHARE * tries)]
     others = shuffled[~torch.isin(shuffled, guided)][: tries - len(guided)]
     return torch.cat((guided, others)), torch.cat((lowest[:, guided].T, opposite[:, others].T))
-
-
-def _steps(n: int) -> Iterable[int]:
-    return progress(range(n), "behavior.single_pixel")
