@@ -331,8 +331,9 @@ def _some(trial: Trial, available: int, most: int) -> np.ndarray:
 
 
 def _batch(target: AuditTarget) -> int:
-    """Images at once where activations are kept."""
-    return min(target.batch_size, 16)
+    """Images at once where activations are kept: the pixels of 8 images of 224 x 224."""
+    height, width = target.input.size
+    return min(target.batch_size, max(1, 8 * 224 * 224 // (height * width)))
 
 
 def _require_life(responses: np.ndarray) -> None:
