@@ -181,6 +181,8 @@ class Trial:
         verdict = self.verdict(interval)
         if verdict == "inconclusive" and needed_n is None:
             needed_n = _needed_n(statistic, interval, self.tolerance, n)
+        if needed_n is not None:
+            needed_n = max(needed_n, n + 1)
         low, high = interval
         half = (high - statistic) if self.check.direction == "at_most" else (low - statistic)
         return Finding(
@@ -311,4 +313,4 @@ def _needed_n(statistic: float, interval: tuple[float, float], tolerance: float,
     half = (interval[1] - statistic) if tolerance >= statistic else (statistic - interval[0])
     if distance == 0 or half <= 0:
         return None
-    return max(n + 1, int(np.ceil(n * (half / distance) ** 2)))
+    return int(np.ceil(n * (half / distance) ** 2))

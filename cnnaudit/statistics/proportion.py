@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 
@@ -48,6 +49,7 @@ def proportion_p_value(
 def needed_images(share: float, tolerance: float, confidence: float, limit: int = 10_000_000) -> int | None:
     """How many images would bring the exact interval of an unchanged `share` clear of `tolerance`.
 
+    Where a share of n images is no whole number, the count nearer the tolerance is taken.
     Returns None where no number up to `limit` would: the share stands on the tolerance.
 
     Example:
@@ -56,7 +58,8 @@ def needed_images(share: float, tolerance: float, confidence: float, limit: int 
     """
 
     def decided(n: int) -> bool:
-        low, high = proportion_interval(round(share * n), n, confidence)
+        toward = math.ceil if share < tolerance else math.floor
+        low, high = proportion_interval(int(toward(round(share * n, 9))), n, confidence)
         return high <= tolerance or low > tolerance
 
     if share == tolerance or not decided(limit):

@@ -58,3 +58,10 @@ def test_failing_shares_need_fewer_images_the_larger_the_effect():
     sizes = [needed_images(share, 0.02, 0.95) for share in (0.03, 0.05, 0.2)]
     assert sizes == sorted(sizes, reverse=True)
     assert np.all(np.array(sizes) > 0)
+
+
+@pytest.mark.parametrize(("k", "n", "tolerance"), [(6, 125, 0.1), (3, 100, 0.06), (28, 200, 0.1)])
+def test_an_undecided_share_needs_more_images_than_it_has(k, n, tolerance):
+    low, high = proportion_interval(k, n)
+    assert low <= tolerance < high  # undecided
+    assert needed_images(k / n, tolerance, 0.95) > n
