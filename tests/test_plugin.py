@@ -555,7 +555,14 @@ def test_what_was_found_before_an_interruption_is_reported(project):
     )
     project.config()
     command = [sys.executable, "-m", "pytest", "suites", "--audit-config", "audit.toml"]
-    run = subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.Popen(
+        command,
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     try:
         patience = time.monotonic() + 60
         while not (project.path / "reached.txt").exists() and time.monotonic() < patience:
