@@ -48,6 +48,17 @@ def synchronizer(device: str) -> Callable[[], None]:
     return lambda: None
 
 
+def settle_allocator() -> None:
+    """Make the C library keep freed blocks of up to 32 MB, whatever was allocated before.
+
+    glibc returns such blocks to the system until one of them has been freed once, so that the same convolution took
+    5 times longer in some runs than in others, all of it page faults.
+    """
+    import torch
+
+    torch.empty(31 << 20, dtype=torch.uint8)
+
+
 def timed(workload: Workload, synchronize: Callable[[], None], repeats: int = 1) -> float:
     """Seconds of one execution, from an idle device to an idle device, averaged over `repeats`."""
     synchronize()
@@ -90,6 +101,7 @@ def measure(
     The pairs share the machine's momentary speed, so their ratio holds where the seconds drift.
     """
     synchronize = synchronizer(device)
+    settle_allocator()
     for _ in range(warm_up):
         timed(workload, synchronize, repeats), timed(reference, synchronize, repeats)
     pairs = [(timed(reference, synchronize, repeats), timed(workload, synchronize, repeats)) for _ in range(rounds)]

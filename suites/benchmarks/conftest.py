@@ -10,7 +10,7 @@ def relative_cost(benchmark):
     import torch
 
     from cnnaudit.benchmarking.machine import identity
-    from cnnaudit.benchmarking.measure import summarize, synchronizer, timed
+    from cnnaudit.benchmarking.measure import settle_allocator, summarize, synchronizer, timed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -19,6 +19,7 @@ def relative_cost(benchmark):
         synchronize = synchronizer(device)
         repeats = 10 if device.startswith("cuda") else 1
         reference_seconds = []
+        settle_allocator()
 
         def once():
             for _ in range(repeats):
