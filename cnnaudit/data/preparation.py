@@ -74,8 +74,9 @@ def opened(path: Path, shown: str) -> Image.Image:
     except Image.DecompressionBombError:
         raise DataError(_too_large(shown)) from None
     except Exception as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown}: the file cannot be opened ({reason}). Check it and its permissions") from None
+        if reason := getattr(error, "strerror", None):  # the system's own refusal, not a decoder's
+            raise DataError(f"{shown}: the file cannot be opened ({reason}). Check its permissions") from None
+        raise DataError(f"{shown}: the image is broken ({error}). Repair or remove the file") from None
     if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         image.close()
         raise DataError(_too_large(shown, f", it has {image.width} x {image.height}"))

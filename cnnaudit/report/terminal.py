@@ -112,15 +112,25 @@ def _target(report: Report, width: int, full: bool) -> Iterator[RenderableType]:
     look = LOOKS[status(report)]
     yield paragraph(f"{look.icon} {shortened(report.name, 60)}", style=look.style)
     yield paragraph(headline(report), 2)
-    for error in report.errors:
-        yield _head("crashed", error["check"])
-        yield paragraph(shortened(error["message"], 300), 4)
+    for message, checks in _causes(report).items():
+        yield _head("crashed", checks[0] if len(checks) == 1 else f"{len(checks)} checks")
+        yield paragraph(shortened(message, 300), 4)
+        if len(checks) > 1:
+            yield paragraph(", ".join(printable(check) for check in checks), 4)
     for entry in entries(report):
         if entry.kind == "failed" or (full and entry.kind in ("inconclusive", "expected", "trait")):
             yield from _told(entry)
         elif entry.kind in ("inconclusive", "expected"):
             yield from _line(entry, width)
     yield from _counted(report, full)
+
+
+def _causes(report: Report) -> dict[str, list[str]]:
+    """The checks that crashed, by what they said: one unreadable image stops many of them."""
+    causes: dict[str, list[str]] = {}
+    for error in report.errors:
+        causes.setdefault(error["message"], []).append(error["check"])
+    return causes
 
 
 def _head(kind: Status, check: str) -> Text:

@@ -83,3 +83,10 @@ def test_nothing_audited_is_not_called_a_pass():
     assert "Nothing was audited." in terminal_summary([Report({"name": "empty"})])
     assert "Interrupted" in terminal_summary([Report({"name": "empty"}, complete=False)])
     assert terminal_summary([]) == ""
+
+
+def test_checks_that_crashed_for_one_reason_are_told_once():
+    errors = tuple({"check": f"dataset.check{n}", "message": "a.jpg: the image is broken"} for n in range(12))
+    text = terminal_summary([Report({"name": "demo"}, {}, (), errors)])
+    assert text.count("a.jpg") == 1
+    assert "12 checks" in text and "dataset.check11" in text
