@@ -10,8 +10,8 @@ READY := $(VENV)/.ready
 audit: $(READY)  ## audit the reference targets and write reports/
 	OMP_NUM_THREADS=1 $(RUN) -m pytest suites/ -n 2 --tb=no --audit-report reports
 
-test: $(READY)  ## test cnnaudit itself
-	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/ -n 2
+test: $(READY)  ## test cnnaudit itself, the examples in its docstrings included
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/ cnnaudit/ --doctest-modules -n 2
 
 bench: $(READY)  ## time the methods relative to a reference workload and compare with baselines/
 	@mkdir -p .benchmarks
