@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from cnnaudit.config import PLACEHOLDER, read
 from cnnaudit.errors import AuditError
+from cnnaudit.files import write_whole
 from cnnaudit.report import folder_name, load_report
 
 
@@ -44,12 +44,9 @@ def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:
 
 def _append(path: Path, text: str) -> None:
     """Append to a file, whole or not at all."""
-    scratch = path.with_name(f".{path.name}.part")
     try:
-        scratch.write_text(path.read_text(encoding="utf-8").rstrip("\n") + "\n" + text, encoding="utf-8")
-        os.replace(scratch, path)
+        write_whole({path: path.read_text(encoding="utf-8").rstrip("\n") + "\n" + text})
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise AuditError(f"{path} cannot be written: {error.strerror}; nothing was changed") from None
 
 

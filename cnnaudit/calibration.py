@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 
 from cnnaudit.checks import catalogue
 from cnnaudit.errors import AuditError
+from cnnaudit.files import write_whole
 from cnnaudit.findings import Finding
 from cnnaudit.planted import plants_for, populations
 from cnnaudit.planted.catalogue import Builder
@@ -60,10 +60,10 @@ def calibrate(check: str, *, seeds: int | None = None, workers: int = 2, profile
     if not sources:
         raise AuditError(f"{check} has no planted defect and no population to be measured on")
     measured = [
-        {"name": name, "kind": source.kind, **_summarize([f for f in found if _part(f) == part])}
+        {"name": name, "kind": source.kind, **_summarize([f for f in found if f.part == part])}
         for source in sources
         for found in [_measure(source, check, seeds or source.seeds, workers, profile)]
-        for part in sorted({_part(f) for f in found})
+        for part in sorted({f.part for f in found})
         if not source.part or part == source.part
         for name in [f"{source.name} [{part}]" if part else source.name]
     ]
@@ -102,11 +102,8 @@ def rule(measured: Sequence[dict[str, Any]], direction: str, tolerance: float) -
 
 def write(result: dict[str, Any], folder: Path) -> Path:
     """Store a result as `<folder>/<check>.json`, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result['check']}.json"
-    scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    write_whole({path: json.dumps(result, indent=1, sort_keys=True) + "\n"})
     return path
 
 
@@ -139,11 +136,6 @@ def _ask(build: Builder, check: str, seed: int, profile: str) -> Sequence[Findin
     confidence = gate_confidence(TYPICAL_GATES if asked.is_gate(target) else 1)
     found = asked(target, seed=seed, confidence=confidence, profile=profile)
     return [found] if isinstance(found, Finding) else found
-
-
-def _part(finding: Finding) -> str:
-    """What stands in the id's brackets."""
-    return finding.check.partition("[")[2].rstrip("]")
 
 
 def _summarize(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -107,6 +107,11 @@ class Finding:
         return self.check.partition("[")[0]
 
     @property
+    def part(self) -> str:
+        """What stands in the id's brackets; empty without them."""
+        return self.check.partition("[")[2].removesuffix("]")
+
+    @property
     def family(self) -> str:
         """The part of the id before the dot."""
         return self.check.partition(".")[0]

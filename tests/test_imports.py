@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"errors", "wording", "findings", "profiles", "statistics", "evidence", "progress", "expectations", "nulls"},
+    {
+        "errors",
+        "files",
+        "wording",
+        "findings",
+        "profiles",
+        "statistics",
+        "evidence",
+        "progress",
+        "expectations",
+        "nulls",
+    },
     {"target", "models", "data", "interventions"},
     {"training"},
     {"behavior", "dataset", "padding"},

@@ -7,7 +7,6 @@ slower only where it leaves the prediction interval of those runs, all benchmark
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +17,7 @@ import numpy as np
 
 from cnnaudit.benchmarking.machine import slug
 from cnnaudit.errors import AuditError
+from cnnaudit.files import write_whole
 from cnnaudit.statistics import gate_confidence
 
 SCHEMA = "cnnaudit.benchmark/1"
@@ -42,9 +42,7 @@ class Baseline:
         content = {"schema": SCHEMA, "machine": dict(self.machine), "benchmarks": dict(self.benchmarks)}
         validate(content, "the new baseline")
         path = folder / f"{slug(dict(self.machine))}.json"
-        scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        write_whole({path: json.dumps(content, indent=1, sort_keys=True) + "\n"})
         return path
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import importlib
@@ -17,6 +16,7 @@ from cnnaudit.errors import ConfigError, UnsupportedError
 from cnnaudit.findings import Direction, Finding, Location, Verdict
 from cnnaudit.profiles import PROFILES, Profile, profile_named
 from cnnaudit.statistics import derive_seed, generator, needed_images, proportion_interval, proportion_p_value
+from cnnaudit.wording import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -300,9 +300,7 @@ def select(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
     for pattern in patterns:
         matches = fnmatch.filter(ids, pattern)
         if not matches:
-            near = difflib.get_close_matches(pattern, ids, n=1, cutoff=0)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"no check matches {pattern!r}{hint}")
+            raise ConfigError(f"no check matches {pattern!r}{nearest(pattern, ids)}")
         chosen.update(matches)
     return [id for id in ids if id in chosen]
 

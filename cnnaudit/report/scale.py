@@ -80,9 +80,10 @@ def populations(measured: Mapping[str, Any] | None, finding: Finding) -> dict[st
     Args:
         measured: as given by `cnnaudit.nulls.null_distribution`.
     """
-    part = finding.check.partition("[")[2]
     rows = [row for row in (measured or {}).get("populations", ()) if row["statistics"]]
-    rows = [row for row in rows if row["name"].partition("[")[2] == part] or rows  # its own part's, where measured
+    rows = [
+        row for row in rows if row["name"].partition("[")[2].removesuffix("]") == finding.part
+    ] or rows  # its own part's, where measured
     if not rows or measured is None or finding.tolerance is None:
         return None
     clean = [value for row in rows if row["kind"] == "clean" for value in row["statistics"]]

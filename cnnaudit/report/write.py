@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnaudit.errors import AuditError
+from cnnaudit.files import write_whole
 from cnnaudit.report.html import index_page, page
 from cnnaudit.report.markdown import markdown
 from cnnaudit.report.model import Report
@@ -73,23 +74,13 @@ def _lines(value: Any, indent: str, outermost: bool = False) -> str:
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write the files through temporary ones in the same folder; nothing is replaced before all are on the disk."""
-    scratch = {folder / name: folder / f".{name}.{os.getpid()}.part" for name in files}
+    """Write the files into a folder, all or none."""
+    texts = {folder / name: text for name, text in files.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for (_, part), text in zip(scratch.items(), files.values()):
-            part.write_bytes(text.encode("utf-8", "replace"))
-        for path, part in scratch.items():
-            os.replace(part, path)
+        write_whole(texts)
     except OSError as error:
         raise AuditError(
             f"{folder}: the report cannot be written ({error.strerror or error}); an older report there was kept. "
             "Free space or choose another folder with --audit-report"
         ) from None
-    finally:
-        for part in scratch.values():
-            try:
-                part.unlink(missing_ok=True)
-            except OSError:
-                continue
-    return list(scratch)
+    return list(texts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnaudit.errors import AuditError
+from cnnaudit.files import write_whole
 from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model, stated_preprocessing
 
 
@@ -58,9 +59,8 @@ def scaffold(
         "channels": channels,
         "size": size,
     }
-    for path, template in zip(planned, ("audit.toml.j2", "github.yml.j2")):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_render(template, facts), encoding="utf-8")
+    templates = ("audit.toml.j2", "github.yml.j2")
+    write_whole({path: _render(template, facts) for path, template in zip(planned, templates)})
     return planned
 
 
