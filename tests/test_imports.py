@@ -25,13 +25,14 @@ LAYERS = [
     },
     {"target", "models", "data", "interventions"},
     {"training"},
-    {"behavior", "dataset", "padding"},
+    {"activation", "attribution", "behavior", "dataset", "padding", "separability"},
+    {"fidelity", "reading", "studies"},
     {"checks", "planted"},
     {"calibration", "trust", "loading", "config", "config_keys", "report", "benchmarking"},
-    {"accept", "scaffold", "session"},
+    {"accept", "pages", "scaffold", "session"},
     {"plugin", "cli", "__main__"},
 ]
-METHODS = {"behavior", "dataset", "padding"}
+METHODS = {"activation", "attribution", "behavior", "dataset", "padding", "separability"}
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 

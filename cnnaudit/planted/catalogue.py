@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnnaudit.checks.registry import FAMILIES
+
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
-FAMILIES = ("dataset", "padding", "behavior")
 Builder = Callable[[int], "AuditTarget"]
 
 

@@ -74,10 +74,10 @@ def draw(item: Mapping[str, Any], prefix: str = "figure") -> str:
         "bars": _bars,
     }
     painter = painters.get(str(item.get("kind")))
-    return _svg(lambda: painter(item), str(item.get("title", "")), prefix) if painter else ""
+    return svg(lambda: painter(item), str(item.get("title", "")), prefix) if painter else ""
 
 
-def _svg(painter: Callable[[], Figure], title: str, prefix: str) -> str:
+def svg(painter: Callable[[], Figure], title: str, prefix: str) -> str:
     """The painted figure as SVG text for a page, titled for screen readers."""
     import matplotlib
     from markupsafe import escape

@@ -47,7 +47,7 @@ def page(report: Report) -> str:
     cards = [_card(entry) for entry in found]
     crashed = [_crash(error) for error in report.errors]
     return (
-        _templates()
+        templates()
         .get_template("report.html.j2")
         .render(
             looks=LOOKS,
@@ -82,18 +82,18 @@ def index_page(reports: Sequence[Report]) -> str:
         for report in ordered
     ]
     return (
-        _templates()
+        templates()
         .get_template("index.html.j2")
         .render(looks=LOOKS, headline=overall(reports), targets=targets, rows=_matrix(ordered))
     )
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     """The templates of this folder; every value is made printable and escaped."""
     import jinja2
 
-    templates = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cnnaudit.report", "templates"),
         autoescape=True,
         finalize=_printable,
@@ -101,8 +101,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["breakable"] = _breakable
-    return templates
+    environment.filters["breakable"] = _breakable
+    return environment
 
 
 def _printable(value: Any) -> Any:
@@ -140,7 +140,7 @@ def _card(entry: Entry) -> dict[str, Any]:
     """Everything the page says about one finding."""
     finding = entry.finding
     judged = finding.statistic is not None
-    evidence = [_evidence(item, f"{folder_name(finding.check)}-{k}") for k, item in enumerate(finding.evidence)]
+    evidence = [piece(item, f"{folder_name(finding.check)}-{k}") for k, item in enumerate(finding.evidence)]
     return {
         "kind": entry.kind,
         "family": finding.family,
@@ -177,20 +177,20 @@ def _contents(finding: Finding) -> str:
     return f": {text}" if text else ""
 
 
-def _evidence(item: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def piece(item: Mapping[str, Any], prefix: str, most: int = MOST_ROWS) -> dict[str, Any]:
     """One piece of evidence as the template wants it: a table, images or a drawing."""
     from markupsafe import Markup
 
     from cnnaudit.report.figures import draw
 
-    piece: dict[str, Any] = {"title": item.get("title", ""), "svg": "", "images": (), "table": None}
+    shown: dict[str, Any] = {"title": item.get("title", ""), "svg": "", "images": (), "table": None}
     if item.get("kind") == "table":
-        piece["table"] = _table(item["columns"], item["rows"], MOST_ROWS)
+        shown["table"] = _table(item["columns"], item["rows"], most)
     elif item.get("kind") == "images":
-        piece["images"] = [{"png": image["png"], "caption": image["caption"]} for image in item["images"]]
+        shown["images"] = [{"png": image["png"], "caption": image["caption"]} for image in item["images"]]
     else:
-        piece["svg"] = Markup(draw(item, prefix))  # text in it is escaped by Matplotlib
-    return piece
+        shown["svg"] = Markup(draw(item, prefix))  # text in it is escaped by Matplotlib
+    return shown
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int) -> dict[str, Any]:

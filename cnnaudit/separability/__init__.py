@@ -1,0 +1,1 @@
+"""How well the classes separate in feature space."""

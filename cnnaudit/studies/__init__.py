@@ -1,0 +1,1 @@
+"""Experiments on minimum models: pruning, classic filters, noise, similarity of filters, single pixels."""
