@@ -222,7 +222,7 @@ class AuditTarget:
                 except AuditError:
                     raise
                 except Exception as error:
-                    if size == 1 or not _out_of_memory(error):
+                    if size == 1 or not out_of_memory(error):
                         raise ModelError(
                             f"{self.name}: the model raised {type(error).__name__} on a batch of shape "
                             f"{tuple(batch.shape)}: {error}"
@@ -249,7 +249,7 @@ class AuditTarget:
         return logits
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on the CPU or on a GPU."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
