@@ -20,6 +20,9 @@ from cnnaudit.models import minimum
         ({"kernel": 4, "pool": 7, "hidden": 4}, 100),
         ({"pool": 7, "hidden": 8}, 173),
         ({"filters": 2, "channels": 3, "classes": 2}, 2 * 28 + 2 * 2 + 2),
+        ({"stride": 2, "pool": 7}, 10 + 4 * 3 + 3),
+        ({"kernel": 2, "stride": 2, "pool": 14}, 11),
+        ({"kernel": 4, "stride": 4, "pool": 7, "activation": "abs"}, 23),
     ],
 )
 def test_parameter_counts(arguments: dict[str, int], parameters: int) -> None:
@@ -44,7 +47,27 @@ def test_average_pooling_is_the_mean_of_the_map() -> None:
         assert torch.allclose(model.pool(images).flatten(), images.mean(dim=(1, 2, 3)))
 
 
-@pytest.mark.parametrize("arguments", [{"pool": 29}, {"pool": 0}, {"pooling": "median"}, {"padding_mode": "zero"}])
+def test_the_absolute_value_sees_no_polarity() -> None:
+    model = minimum(activation="abs", padding_mode="replicate", hidden=2)
+    assert [name for name, _ in model.named_children()][1] == "abs"
+    with torch.no_grad():
+        model.conv.weight -= model.conv.weight.mean()
+        model.conv.bias.zero_()
+        images = torch.rand(3, 1, 28, 28)
+        assert torch.allclose(model(images), model(1 - images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"pool": 29},
+        {"pool": 0},
+        {"pool": 15, "stride": 2},
+        {"pooling": "median"},
+        {"padding_mode": "zero"},
+        {"activation": "gelu"},
+    ],
+)
 def test_arguments_are_checked(arguments: dict[str, object]) -> None:
     with pytest.raises(ModelError, match=f"{next(iter(arguments))} must be"):
         minimum(**arguments)
