@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnaudit.interventions.geometry import Geometry
+    from cnnaudit.interventions.inputs import input_of
     from cnnaudit.interventions.padding import padding_rule
     from cnnaudit.interventions.recording import record, run_until, stop_at
+    from cnnaudit.interventions.rectification import relu_rule
     from cnnaudit.interventions.scopes import LayerError
     from cnnaudit.interventions.tracing import Call, calls
 
@@ -26,14 +28,16 @@ _HOMES = {
     "Call": "tracing",
     "calls": "tracing",
     "Geometry": "geometry",
+    "input_of": "inputs",
     "padding_rule": "padding",
     "record": "recording",
+    "relu_rule": "rectification",
     "run_until": "recording",
     "stop_at": "recording",
     "LayerError": "scopes",
 }
 
-__all__ = ["Call", "Geometry", "LayerError", "calls", "padding_rule", "record", "run_until", "stop_at"]
+__all__ = ["Call", "Geometry", "LayerError", "calls", "input_of", "padding_rule", "record", "relu_rule", "run_until", "stop_at"]
 
 
 def __getattr__(name: str) -> Any:
