@@ -26,6 +26,7 @@ def fit(
     initialize: bool = True,
     weight_decay: float = 0.0,
     transform: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None,
+    order_seed: int | None = None,
 ) -> list[dict[str, float]]:
     """Train a classifier in place by Adam on the cross-entropy, deterministic by seed, on its own device.
 
@@ -41,6 +42,7 @@ def fit(
         initialize: False: go on from the weights that are there.
         weight_decay: decoupled weight decay per step (AdamW).
         transform: changes each batch of images before the step (augmentation), given a generator.
+        order_seed: of the order of the images alone, as `train_stacked` has it; None: `seed` decides it too.
 
     Returns:
         Per epoch, the mean `loss` and the `accuracy` on the batches as they were trained on.
@@ -61,8 +63,9 @@ def fit(
     from torch.nn import functional
 
     device = next(model.parameters()).device
-    images, labels = _tensors(data, device)
+    images, labels = tensors(data, device, "fit")
     rng = torch.Generator().manual_seed(seed)
+    order = rng if order_seed is None else torch.Generator().manual_seed(order_seed)
     if initialize:
         glorot(model, rng)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
@@ -72,7 +75,7 @@ def fit(
     model.train()
     for _ in range(epochs):
         loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-        for indices in torch.randperm(len(images), generator=rng).to(device).split(batch_size):  # type: ignore[no-untyped-call]
+        for indices in torch.randperm(len(images), generator=order).to(device).split(batch_size):  # type: ignore[no-untyped-call]
             if schedule == "cosine":
                 optimizer.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             batch, target = images[indices], labels[indices]
@@ -105,13 +108,13 @@ def glorot(model: nn.Module, rng: torch.Generator) -> None:
                     module.bias.zero_()
 
 
-def _tensors(data: tuple[Any, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images as float32 and labels as int64 on the device."""
+def tensors(data: tuple[Any, Any], device: torch.device, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images as float32 and labels as int64 on the device; `name` is the function that messages speak of."""
     import torch
 
     images, labels = (part if isinstance(part, torch.Tensor) else torch.as_tensor(np.asarray(part)) for part in data)
     if len(images) != len(labels) or not len(images):
-        raise DataError(f"fit: expected as many labels as images, got {len(images)} images and {len(labels)} labels")
+        raise DataError(f"{name}: expected as many labels as images, got {len(images)} images and {len(labels)} labels")
     if images.dtype == torch.uint8:
         images = images.float() / 255
     return images.to(device, torch.float32), labels.to(device, torch.int64)
