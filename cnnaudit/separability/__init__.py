@@ -1,1 +1,1 @@
-"""How well the classes separate in feature space."""
+"""How the features that a network gives to its classifier fall apart by class."""
