@@ -72,17 +72,23 @@ _AROUND: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 def note_pad(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: torch.Tensor) -> None:
     """Remember what a call of kind `pad` put around the plane; negative amounts crop, other dimensions do not count."""
-    bound: dict[str, Any] = {**dict(zip(("input", "pad", "mode", "value"), args)), **kwargs}
-    name = raw_name(func)
-    if name == "constant_pad_nd":  # takes the value where the others take the mode
-        bound = {"mode": "constant", "value": bound.pop("mode", 0)} | bound
+    bound = pad_arguments(func, args, kwargs)
     left, right, top, bottom = (*(int(amount) for amount in bound["pad"]), 0, 0, 0, 0)[:4]
-    mode = _MODES.get(name, bound.get("mode", "constant"))
+    mode = bound["mode"]
     value = float(bound.get("value") or 0) if mode == "constant" else None
     inner = padding_of(bound["input"])
     kept = _positive(*(side + min(amount, 0) for side, amount in zip(inner.sides, (left, right, top, bottom))))
     outer = Padding(_positive(left, right, top, bottom), mode, value)
     _AROUND[output] = Padding(kept, inner.mode, inner.value).joined(outer)
+
+
+def pad_arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """`input`, `pad`, `mode` and perhaps `value` of a call of kind `pad`."""
+    bound: dict[str, Any] = {**dict(zip(("input", "pad", "mode", "value"), args)), **kwargs}
+    name = raw_name(func)
+    if name == "constant_pad_nd":  # takes the value where the others take the mode
+        bound = {"mode": "constant", "value": bound.pop("mode", 0)} | bound
+    return bound | {"mode": _MODES.get(name, bound.get("mode", "constant"))}
 
 
 def _positive(left: int, right: int, top: int, bottom: int) -> Sides:
