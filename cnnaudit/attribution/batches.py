@@ -1,0 +1,92 @@
+"""Images of an attribution: refused where they are no images, batched, and said where nothing came of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cnnaudit.errors import AuditError, DataError, ModelError
+from cnnaudit.target import CPU_BATCH_PIXELS, out_of_memory
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def in_batches(
+    function: Callable[..., torch.Tensor],
+    model: nn.Module,
+    images: torch.Tensor,
+    *per_image: Any,
+    batch_size: int = 32,
+) -> torch.Tensor:
+    """`function(images, *per_image)` in batches that fit the model and the device, its answers (n, …) joined.
+
+    Where memory runs out the batch is halved, which a RuntimeWarning says. On a CPU a batch holds at most eight images
+    of 224 x 224, or as many smaller ones: larger ones leave the caches and are slower. A model bound to one batch size
+    (`model.batch`, from torch.export) gets batches filled up to it. Arguments as in `interventions.batches.in_batches`.
+
+    Raises:
+        DataError: the images are not floating-point (N, C, H, W), or hold NaN or infinity.
+        ModelError: the model raises on the images, or memory does not suffice for a single one.
+
+    Example:
+        >>> import torch
+        >>> in_batches(lambda batch: batch.mean((1, 2, 3)), torch.nn.Identity(), torch.ones(3, 1, 2, 2), batch_size=2)
+        tensor([1., 1., 1.])
+    """
+    require_images(images)
+    return rows_in_batches(function, model, images, *per_image, batch_size=cpu_size(images, batch_size))
+
+
+def rows_in_batches(
+    function: Callable[..., torch.Tensor], model: nn.Module, *rows: torch.Tensor, batch_size: int
+) -> torch.Tensor:
+    """`function(*rows)` in batches of exactly that size, for tensors that are no images; else as `in_batches`."""
+    from cnnaudit.interventions import batches
+
+    try:
+        return batches.in_batches(function, *rows, batch_size=batch_size, bound=getattr(model, "batch", None))
+    except AuditError:
+        raise
+    except RuntimeError as error:
+        reason = "memory does not suffice for a single image" if out_of_memory(error) else str(error)
+        raise ModelError(f"the model cannot be explained on these images: {type(error).__name__}: {reason}") from error
+
+
+def cpu_size(images: torch.Tensor, batch_size: int) -> int:
+    """The batch size, on a CPU at most as many images as stay in the caches."""
+    if images.device.type != "cpu":
+        return batch_size
+    return max(1, min(batch_size, CPU_BATCH_PIXELS // max(1, images.shape[-2] * images.shape[-1])))
+
+
+def require_images(images: torch.Tensor) -> None:
+    """Raise DataError unless the images are finite floating-point numbers (N, C, H, W), at least one."""
+    import torch
+
+    got = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or not images.is_floating_point() or not images.numel():
+        raise DataError(f"images: expected a floating-point tensor (N, C, H, W) with at least one image, got {got}")
+    bad = ~torch.isfinite(images).flatten(1).all(1)
+    if bad.any():
+        raise DataError(f"images: NaN or infinity in {int(bad.sum())} of {len(images)}, first in number {_first(bad)}")
+
+
+def say_where_zero(attribution: torch.Tensor, name: str) -> torch.Tensor:
+    """The attribution as it is; where it is zero everywhere in an image, a RuntimeWarning says so."""
+    zero = ~attribution.flatten(1).any(1)
+    if zero.any():
+        warnings.warn(
+            f"{name}: the attribution is zero everywhere for {int(zero.sum())} of {len(zero)} images, first for number "
+            f"{_first(zero)}: the score does not depend on the image there (a dead or saturated unit, or an activation "
+            "of zero), so there is nothing to draw",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return attribution
+
+
+def _first(flags: torch.Tensor) -> int:
+    return int(flags.nonzero()[0])

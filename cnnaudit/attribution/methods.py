@@ -1,0 +1,134 @@
+"""Every attribution method under one signature, and the two baselines that each must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
+
+if TYPE_CHECKING:
+    import torch
+
+Compute = Callable[..., "torch.Tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to say what the parts of an image contribute.
+
+    Attributes:
+        name: such as `guided_backpropagation`, the name of its function.
+        title: for people: `Guided backpropagation`.
+        compute: `compute(model, images, class_index, generator)`: (N, C, H, W), or (N, H, W) where not `per_channel`.
+            Without a generator it is deterministic.
+        reference: author, year and address of the source.
+        needs_relu: defined for networks of ReLUs only; others are refused with UnsupportedError.
+        per_channel: whether every channel of a pixel has a value of its own.
+        baseline: a picture that knows nothing of the model; a method that is no better says nothing.
+    """
+
+    name: str
+    title: str
+    compute: Compute
+    reference: str
+    needs_relu: bool = False
+    per_channel: bool = True
+    baseline: bool = False
+
+
+def saliency(attribution: torch.Tensor) -> torch.Tensor:
+    """One number per pixel, (N, H, W): the sum over channels of the absolute value; maps (N, H, W) stay as they are.
+
+    Example:
+        >>> import torch
+        >>> saliency(torch.tensor([[[[-2.0]], [[1.0]]]]))
+        tensor([[[3.]]])
+    """
+    return attribution.abs().sum(1) if attribution.ndim == 4 else attribution
+
+
+def blank(images: torch.Tensor) -> torch.Tensor:
+    """The blank map: zero everywhere, (N, C, H, W)."""
+    return images.new_zeros(images.shape)
+
+
+def edges(images: torch.Tensor) -> torch.Tensor:
+    """The strength of the edges in each channel, (N, C, H, W): the length of the Sobel gradient, with copied borders.
+
+    Example:
+        >>> import torch
+        >>> edges(torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]]))
+        tensor([[[[0., 4., 4., 0.]]]])
+    """
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(images)
+    planes = F.pad(images, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
+    slopes = F.conv2d(planes, torch.stack([sobel, sobel.T])[:, None])
+    length: torch.Tensor = torch.linalg.vector_norm(slopes, dim=1)
+    return length.view_as(images)
+
+
+def _seedless(function: Compute, **settings: Any) -> Compute:
+    """The function as a `compute` that draws nothing."""
+    return lambda model, images, class_index=None, generator=None: function(model, images, class_index, **settings)
+
+
+def _seeded(function: Compute, **settings: Any) -> Compute:
+    """The function as a `compute` that draws from the generator."""
+    return lambda model, images, class_index=None, generator=None: function(
+        model, images, class_index, generator=generator, **settings
+    )
+
+
+_ALL = (
+    Method("gradient", "Gradient", _seedless(gradient), "Simonyan et al. 2013, arXiv 1312.6034"),
+    Method(
+        "gradient_times_input",
+        "Gradient × input",
+        _seedless(gradient_times_input),
+        "Shrikumar et al. 2016, arXiv 1605.01713",
+    ),
+    Method("smooth_grad", "SmoothGrad", _seeded(smooth_grad), "Smilkov et al. 2017, arXiv 1706.03825"),
+    Method(
+        "deconvnet",
+        "Deconvnet",
+        _seedless(deconvnet),
+        "Zeiler and Fergus 2014, arXiv 1311.2901",
+        needs_relu=True,
+    ),
+    Method(
+        "guided_backpropagation",
+        "Guided backpropagation",
+        _seedless(guided_backpropagation),
+        "Springenberg et al. 2015, arXiv 1412.6806",
+        needs_relu=True,
+    ),
+    Method(
+        "integrated_gradients",
+        "Integrated gradients",
+        _seedless(integrated_gradients),
+        "Sundararajan et al. 2017, arXiv 1703.01365",
+    ),
+    Method(
+        "blank",
+        "Blank map (baseline)",
+        lambda model, images, class_index=None, generator=None: blank(images),
+        "the map that says nothing",
+        baseline=True,
+    ),
+    Method(
+        "edges",
+        "Edge detector (baseline)",
+        lambda model, images, class_index=None, generator=None: edges(images),
+        "Sobel; as a baseline in Adebayo et al. 2018, arXiv 1810.03292",
+        baseline=True,
+    ),
+)
+
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
