@@ -1,1 +1,31 @@
-"""What the layers hold: feature maps, the pixels and images that activate a unit most, active filters."""
+"""What the layers of a model hold: feature maps, strongest pixels, receptive fields, active filters.
+
+Functions that share their module's name are imported here, before anybody imports the modules, so that
+`cnnaudit.activation.feature_maps` is the function in every order of imports. No module that is imported here imports
+torch at its top.
+"""
+
+from __future__ import annotations
+
+from cnnaudit.activation.active_filters import ActiveFilters, active_filters
+from cnnaudit.activation.effects import effects
+from cnnaudit.activation.feature_maps import feature_maps
+from cnnaudit.activation.layers import spatial_layers
+from cnnaudit.activation.maximum import Maximum, TopImage, maximum_activation, top_images
+from cnnaudit.activation.receptive_field import Box, ReceptiveFields, receptive_field, receptive_fields
+
+__all__ = [
+    "ActiveFilters",
+    "Box",
+    "Maximum",
+    "ReceptiveFields",
+    "TopImage",
+    "active_filters",
+    "effects",
+    "feature_maps",
+    "maximum_activation",
+    "receptive_field",
+    "receptive_fields",
+    "spatial_layers",
+    "top_images",
+]

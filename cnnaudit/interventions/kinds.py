@@ -22,6 +22,11 @@ _SAME = {
     "rmul": "mul",
 }
 
+ACTIVATIONS = {
+    *("celu", "clamp", "clamp_min", "elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu"),
+    *("relu6", "rrelu", "selu", "silu", "softplus", "threshold"),
+}
+
 
 def raw_name(func: Callable[..., Any]) -> str:
     """The name as torch gives it: `relu_`, `__getitem__`, `conv2d` (for the overload `aten.conv2d.padding` too)."""

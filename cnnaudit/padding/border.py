@@ -11,13 +11,10 @@ import torch
 from torch import nn
 
 from cnnaudit.interventions import Call, padding_rule, record
+from cnnaudit.interventions.kinds import ACTIVATIONS
 from cnnaudit.padding.background import backgrounds, over_background, ring
 from cnnaudit.progress import progress
 
-ACTIVATIONS = {
-    *("celu", "clamp", "clamp_min", "elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu"),
-    *("relu6", "rrelu", "selu", "silu", "softplus", "threshold"),
-}
 SMALLEST_MAP = 8  # below, the ring is most of the map
 
 

@@ -1,0 +1,116 @@
+"""The layers of a model that have maps: what they are called, and their values in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from cnnaudit.errors import UnsupportedError
+from cnnaudit.wording import listed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from cnnaudit.interventions import Call
+
+_KINDS = {
+    *("conv2d", "conv_transpose2d", "batch_norm", "group_norm", "instance_norm", "add", "cat", "interpolate"),
+    *("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "lp_pool2d", "sigmoid", "tanh"),
+}
+
+
+def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
+    """The convolutions, normalizations, activations, poolings and joins of a pass whose output is (N, C, H, W).
+
+    Arithmetic such as the normalization of the pixels is left out; `interventions.calls` lists every call.
+
+    Args:
+        images: float (N, C, H, W); the first one is enough.
+
+    Raises:
+        UnsupportedError: the model hides its calls, or has no such layer.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
+        >>> [(call.name, call.output_shape) for call in spatial_layers(net, torch.rand(1, 1, 5, 5))]
+        [('0', (1, 2, 3, 3)), ('1', (1, 2, 3, 3))]
+    """
+    from cnnaudit.interventions import calls
+    from cnnaudit.interventions.kinds import ACTIVATIONS
+    from cnnaudit.interventions.modes import evaluating
+
+    with evaluating(model):
+        observed = calls(model, filled(images[:1], getattr(model, "batch", None)))
+    found = [c for c in observed if c.kind in _KINDS | ACTIVATIONS and len(c.output_shape) == 4]
+    if not found:
+        raise UnsupportedError(
+            "the model has no layer with maps: no convolution, pooling or activation of it answers (N, C, H, W)"
+        )
+    return found
+
+
+def filled(images: torch.Tensor, batch: int | None) -> torch.Tensor:
+    """The images with copies of the last one behind them, up to the batch size that a model is bound to."""
+    import torch
+
+    if not batch or len(images) >= batch:
+        return images
+    return torch.cat([images, images[-1:].expand(batch - len(images), *images.shape[1:])])
+
+
+def over_layers(
+    model: nn.Module,
+    images: torch.Tensor,
+    layers: Sequence[str],
+    function: Callable[..., tuple[torch.Tensor, ...]],
+    batch_size: int,
+) -> tuple[torch.Tensor, ...]:
+    """`function(*maps)` of the layers' maps, each (n, C, H, W), batch by batch and joined; the model is in `eval()`.
+
+    Raises:
+        LayerError: the model has no such layer; the message lists near names.
+        UnsupportedError: a layer's output is no map, or the model hides its calls.
+    """
+    import torch
+
+    from cnnaudit.interventions import record, stop_at
+    from cnnaudit.interventions.batches import in_batches
+    from cnnaudit.interventions.modes import evaluating
+
+    def ask(batch: torch.Tensor, stop: bool = len(layers) == 1) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            with record(model, layers) as values, stop_at(model, layers[0]) if stop else nullcontext():
+                model(batch)
+            return function(*(_map(model, batch, name, values[name]) for name in layers))
+
+    require_images(images)
+    bound = getattr(model, "batch", None)
+    with evaluating(model):
+        if len(layers) == 1:  # a whole pass first: it tells names that mean several calls, which a stopped one does not
+            ask(filled(images[:1], bound), stop=False)
+        return in_batches(ask, images, batch_size=batch_size, bound=bound)
+
+
+def require_images(images: torch.Tensor) -> None:
+    """Raise UnsupportedError where the images are not finite float (N, C, H, W) with N at least 1."""
+    if images.ndim != 4 or not len(images) or not images.is_floating_point():
+        raise UnsupportedError(
+            f"expected images as float (N, C, H, W) with N at least 1, got {images.dtype} {tuple(images.shape)}"
+        )
+    broken = (~images.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+    if broken:
+        raise UnsupportedError(f"{len(broken)} of the images hold NaN or infinity, the first is image {broken[0]}")
+
+
+def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) -> torch.Tensor:
+    """The value of a layer, which must be a map."""
+    if value.ndim == 4:
+        return value
+    names = [call.name for call in spatial_layers(model, batch)]
+    raise UnsupportedError(
+        f"layer {name!r} is not spatial: its output has the shape {tuple(value.shape)}, expected (N, C, H, W). "
+        f"Layers with maps: {listed(names, 6)}"
+    )
