@@ -1,12 +1,24 @@
-"""Training of the reference networks, one or many at once.
+"""Training of the reference networks, one or many at once, and the search of the smallest that suffices.
 
-`fit` shares its module's name; importing it here makes `cnnaudit.training.fit` the function in every order of imports.
-The module imports torch only when the function is called.
+`fit`, `grid` and `search` share their modules' names; importing them here makes `cnnaudit.training.fit` the function in
+every order of imports. The modules import torch only when a function is called.
 """
 
 from __future__ import annotations
 
+from cnnaudit.training.answer import SearchResult
 from cnnaudit.training.fit import fit
+from cnnaudit.training.grid import Architecture, grid, named_grid
+from cnnaudit.training.search import search
 from cnnaudit.training.stacked import StackedResult, train_stacked
 
-__all__ = ["StackedResult", "fit", "train_stacked"]
+__all__ = [
+    "Architecture",
+    "SearchResult",
+    "StackedResult",
+    "fit",
+    "grid",
+    "named_grid",
+    "search",
+    "train_stacked",
+]

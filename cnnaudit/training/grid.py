@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 GRIDS: Mapping[str, Mapping[str, Any]] = {
     "thesis": {"hidden": (None, 4, 8, 12, 16)},
     "quick": {
-        "filters": (1, 2, 4),
+        "filters": (1, 2, 4, 8),
         "kernel": (2, 3, 4),
         "pooling": ("max", "average"),
         "hidden": (None, 4),
         "padding_mode": ("replicate",),
     },
     "wide": {
-        "filters": (1, 2, 3, 4, 6, 8),
-        "kernel": (2, 3, 4, 5),
+        "filters": (1, 2, 4, 8),
+        "kernel": (2, 3, 4),
         "stride": (1, 2),
-        "cells": (1, 2, 3, 4),
         "pooling": ("max", "average"),
-        "hidden": (None, 2, 4, 8),
+        "hidden": (None, 4),
         "activation": ("relu", "abs"),
         "padding_mode": ("zeros", "replicate"),
         "learning_rate": (0.01, 0.03),
@@ -112,7 +111,7 @@ def grid(
     padding_mode: Sequence[Literal["zeros", "replicate", "reflect", "circular"]] = ("zeros",),
     learning_rate: Sequence[float] = (0.01,),
 ) -> tuple[Architecture, ...]:
-    """All combinations that make a network, ordered by their number of parameters; of equal ones, the first named first.
+    """All combinations that make a network, ordered by their number of parameters.
 
     Args:
         size, channels: of the images (squares).
