@@ -168,12 +168,16 @@ def _train(start: Start, plan: Plan) -> _Part:
     import torch
 
     from cnnaudit.training.stacked_any import AnyArchitecture, columns_of
-    from cnnaudit.training.stacked_loop import evaluate, train_stack
+    from cnnaudit.training.stacked_loop import Kernel, evaluate, train_stack
+    from cnnaudit.training.stacked_minimum import MinimumModels, design_of
     from cnnaudit.training.stacked_start import build
 
     template = build(start.architecture).to(start.device)
     images, labels = start.data
-    kernel = AnyArchitecture(template, images, labels)
+    design = design_of(template)
+    kernel: Kernel = (
+        MinimumModels(template, design, images, labels) if design else AnyArchitecture(template, images, labels)
+    )
     models, device = len(start.weights), torch.device(start.device)
     buffers = {name: value.expand(models, *value.shape).clone() for name, value in template.named_buffers()}
     columns = start.weights.to(device), start.rates.to(device), start.trainable.to(device)

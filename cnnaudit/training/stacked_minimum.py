@@ -1,0 +1,179 @@
+"""The gradients of many minimum models at once: one convolution, one pooling, dense layers (`cnnaudit.models.minimum`).
+
+The batch is the same for all models, so the convolution of all of them is one operation (`pooled_convolution`); what
+follows are batched matrix products of a few numbers, differentiated by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from cnnaudit.models.absolute import Absolute
+from cnnaudit.training.pooled_convolution import (
+    ABSOLUTE,
+    RELU,
+    TANH,
+    Activation,
+    PullBack,
+    patches_of,
+    pooled_average,
+    pooled_maximum,
+)
+from cnnaudit.training.stacked_any import Buffers, columns_of
+
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: RELU, nn.Tanh: TANH, Absolute: ABSOLUTE}
+_STORED_PATCHES = 1 << 26  # 256 MB; patches of larger data are cut out anew for each batch
+
+
+Parameters = dict[str, torch.Tensor]  # by name, (M, ...)
+
+
+class Layer(NamedTuple):
+    """A linear layer at work: (M, B, inputs) and (M, B, outputs)."""
+
+    inputs: torch.Tensor
+    output: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Design:
+    """The layers of a minimum model.
+
+    Attributes:
+        convolution: its name in the network, and the layer.
+        dense: name of each linear layer, and the activation behind it (None behind the last).
+    """
+
+    convolution: tuple[str, nn.Conv2d]
+    activation: Activation
+    pool: int
+    average: bool
+    dense: tuple[tuple[str, Activation | None], ...]
+
+
+def design_of(template: nn.Module) -> Design | None:
+    """The design of a network Conv2d, activation, pooling, Flatten, Linear [, activation, Linear] ...
+
+    None: it is another.
+    """
+    layers = list(template.named_children())
+    if type(template) is not nn.Sequential or len(layers) < 5 or len(layers) % 2 == 0:
+        return None
+    (name, convolution), (_, first), (_, pool), (_, flatten) = layers[:4]
+    linear, between = layers[4::2], [layer for _, layer in layers[5::2]]
+    activations = [_ACTIVATIONS[type(layer)] for layer in (first, *between) if type(layer) in _ACTIVATIONS]
+    window = _window(pool)
+    if len(activations) <= len(between) or window is None or any(type(layer) is not nn.Linear for _, layer in linear):
+        return None
+    if type(convolution) is not nn.Conv2d or convolution.groups > 1 or convolution.dilation != (1, 1):
+        return None
+    if type(flatten) is not nn.Flatten or flatten.start_dim != 1 or flatten.end_dim != -1:
+        return None
+    dense = tuple((own, after) for (own, _), after in zip(linear, (*activations[1:], None)))
+    return Design((name, convolution), activations[0], window, type(pool) is nn.AvgPool2d, dense)
+
+
+def _window(pool: nn.Module) -> int | None:
+    """The side of a square pooling window that is also its stride; None: another pooling."""
+    if not isinstance(pool, (nn.MaxPool2d, nn.AvgPool2d)) or pool.ceil_mode or pool.padding not in (0, (0, 0)):
+        return None
+    if isinstance(pool, nn.MaxPool2d) and (pool.return_indices or pool.dilation not in (1, (1, 1))):
+        return None
+    if isinstance(pool, nn.AvgPool2d) and pool.divisor_override is not None:
+        return None
+    sizes: set[int] = set()
+    for size in (pool.kernel_size, pool.stride):
+        sizes.update(size if isinstance(size, tuple) else (size,))
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+class MinimumModels:
+    """A stack of minimum models; model m's parameters are row m of a matrix (M, P).
+
+    Args:
+        template: the network.
+        design: what `design_of` says of it.
+        images, labels: the training data, (N, C, H, W) and (N,).
+    """
+
+    def __init__(self, template: nn.Module, design: Design, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self._template, self._design, self._images, self._labels = template, design, images, labels
+        first = self._patches(images[:1])
+        self._stored = self._patches(images) if len(images) * first.numel() <= _STORED_PATCHES else None
+
+    @torch.no_grad()
+    def step(
+        self, weights: torch.Tensor, buffers: Buffers, indices: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Mean cross-entropy (M,), logits (M, B, K) and gradient (M, P) of one batch."""
+        patches = self._patches(self._images[indices]) if self._stored is None else self._stored[indices]
+        parameters = columns_of(self._template, weights)
+        features, pull_back = self._features(patches, parameters)
+        layers = self._head(features, parameters)
+        logits = layers[-1].output
+        shares = logits.log_softmax(2)
+        answer = self._labels[indices].expand(len(weights), -1)[..., None]
+        losses = -shares.gather(2, answer).mean((1, 2))
+        upstream = shares.exp().scatter_add_(2, answer, shares.new_tensor(-1.0).expand(answer.shape)) / len(indices)
+        gradients = self._gradients(upstream, layers, parameters, pull_back)
+        return losses, logits, torch.cat([gradients[name].flatten(1) for name in parameters], 1)
+
+    @torch.no_grad()
+    def logits(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor) -> torch.Tensor:
+        """Logits (M, n, K)."""
+        parameters = columns_of(self._template, weights)
+        features, _ = self._features(self._patches(images), parameters)
+        return self._head(features, parameters)[-1].output
+
+    def _patches(self, images: torch.Tensor) -> torch.Tensor:
+        return patches_of(images, self._design.convolution[1], self._design.pool)
+
+    def _features(self, patches: torch.Tensor, parameters: Parameters) -> tuple[torch.Tensor, PullBack]:
+        """Features (M, B, filters windows), in the order of `Flatten`, and their pull-back onto (M, filters, K)."""
+        name = self._design.convolution[0]
+        filters = parameters[f"{name}.weight"].flatten(2)
+        if f"{name}.bias" in parameters:
+            filters = torch.cat([filters, parameters[f"{name}.bias"][..., None]], 2)
+        models, count, taps = filters.shape
+        batch, windows = patches.shape[:2]
+        pool = pooled_average if self._design.average else pooled_maximum
+        features, by_filter = pool(patches, filters.flatten(0, 1), self._design.activation)
+
+        def pull_back(upstream: torch.Tensor) -> torch.Tensor:
+            by_feature = upstream.view(models, batch, count, windows).transpose(1, 2).reshape(models * count, -1)
+            return by_filter(by_feature).view(models, count, taps)
+
+        return features.view(models, count, batch, windows).transpose(1, 2).reshape(models, batch, -1), pull_back
+
+    def _head(self, features: torch.Tensor, parameters: Parameters) -> list[Layer]:
+        """What goes into each linear layer, and what comes out of it, before its activation."""
+        layers = []
+        inputs = features
+        for name, activation in self._design.dense:
+            weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
+            product = torch.bmm(inputs, weight.mT)
+            layers.append(Layer(inputs, product if bias is None else product.add_(bias[:, None])))
+            inputs = activation.value(layers[-1].output) if activation else inputs
+        return layers
+
+    def _gradients(
+        self, upstream: torch.Tensor, layers: list[Layer], parameters: Parameters, pull_back: PullBack
+    ) -> Parameters:
+        """Of each parameter by name, from the gradient of the logits (M, B, K)."""
+        gradients: Parameters = {}
+        for number in reversed(range(len(layers))):
+            name = self._design.dense[number][0]
+            gradients[f"{name}.weight"] = torch.bmm(upstream.mT, layers[number].inputs)
+            gradients[f"{name}.bias"] = upstream.sum(1)
+            upstream = torch.bmm(upstream, parameters[f"{name}.weight"])
+            activation = self._design.dense[number - 1][1] if number else None
+            if activation:
+                upstream *= activation.slope(layers[number - 1].output, layers[number].inputs)
+        name = self._design.convolution[0]
+        filters = pull_back(upstream)
+        taps = parameters[f"{name}.weight"][0, 0].numel()
+        return gradients | {f"{name}.weight": filters[..., :taps], f"{name}.bias": filters[..., taps:]}
