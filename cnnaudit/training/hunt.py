@@ -20,6 +20,7 @@ MOST_CANDIDATES = 8
 PROBES = 8
 FEWEST_KEPT = 4
 LEARNABLE_ALPHA = 0.01
+LEARNABLE_STEPS = 2_000
 
 
 @dataclass
@@ -46,7 +47,8 @@ class Hunt:
         """The fresh networks of the smallest architecture that is confirmed, if there is one."""
         goal, rejected = self.target, set[Architecture]()
         while len(rejected) < MOST_CANDIDATES:
-            candidate = self.screen(goal, [network for network in self.grid if network not in rejected])
+            networks = [network for network in self.grid if network not in rejected]
+            candidate = self.screen(goal, networks) if networks else None
             found = self.confirm(candidate) if candidate else None
             if candidate is None or found is None:
                 return None
@@ -63,7 +65,7 @@ class Hunt:
         places = np.linspace(0, len(networks) - 1, PROBES).round().astype(int)
         probes = [networks[k] for k in dict.fromkeys(places.tolist())]
         self.train(probes, rungs[0])
-        if not self.is_learnable(probes, goal, rungs[min(1, len(rungs) - 1)]):
+        if not self.is_learnable(probes, goal, rungs):
             return None
         alive = list(networks)
         for given in rungs:
@@ -139,11 +141,12 @@ class Hunt:
             if best.get(network, 0.0) < goal and (bound is None or network.parameters < bound)
         ]
 
-    def is_learnable(self, probes: Sequence[Architecture], goal: float, longer: int) -> bool:
+    def is_learnable(self, probes: Sequence[Architecture], goal: float, rungs: Sequence[int]) -> bool:
         """Whether the best probe beats the most frequent class; if not at first, the largest get a longer chance."""
         if self.beats_majority(probes, goal):
             return True
-        self.train(probes[-2:], longer)
+        steps = -(-len(self.work.data[1]) // self.work.batch_size)
+        self.train(probes[-2:], next((given for given in rungs[1:] if given * steps >= LEARNABLE_STEPS), rungs[-1]))
         self.learnable = self.beats_majority(probes[-2:], goal)
         return self.learnable
 

@@ -76,15 +76,20 @@ def search(
         >>> found.smallest.parameters, len(found.smallest.rows)
         (11, 20)
     """
+    from joblib import Parallel
+
     start = time.monotonic()
     arrays, questions = (as_arrays(part, size, name) for part, name in ((data, "training"), (validation, "validation")))
     ceiling = check(arrays, questions, grid, target_accuracy)
     stop = target_accuracy + 0.75 * (1 - target_accuracy)  # beyond, training tells nothing about this target
     name = fingerprint(arrays, questions, stop, batch_size)
     deadline = None if budget_seconds is None else start + budget_seconds
-    work = Work(Results(results, name), arrays, questions, stop, batch_size, jobs, deadline, draws, size)
-    hunt = Hunt(work, sorted(grid, key=lambda network: network.parameters), target_accuracy, seeds, epochs, tries)
-    smallest = hunt.run()
+    networks = sorted(grid, key=lambda network: network.parameters)
+    kept = Results(results, name)
+    with Parallel(n_jobs=jobs) as parallel:
+        work = Work(parallel, kept, arrays, questions, stop, batch_size, deadline, draws, size)
+        hunt = Hunt(work, networks, target_accuracy, seeds, epochs, tries)
+        smallest = hunt.run()
     return SearchResult(
         target_accuracy=target_accuracy,
         smallest=smallest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -59,17 +60,19 @@ def run(task: Task, data: Arrays, validation: Arrays, goal: float, batch_size: i
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = train_stacked(
-            replace(task.architectures[0], learning_rate=0.01).build,
-            data,
-            validation=validation,
-            seeds=task.seeds,
-            learning_rates=[network.learning_rate for network in task.architectures],
-            epochs=task.given,
-            batch_size=batch_size,
-            target_accuracy=goal,
-            order_seed=task.order_seed,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Using padding='same' with even kernel lengths")
+            found = train_stacked(
+                replace(task.architectures[0], learning_rate=0.01).build,
+                data,
+                validation=validation,
+                seeds=task.seeds,
+                learning_rates=[network.learning_rate for network in task.architectures],
+                epochs=task.given,
+                batch_size=batch_size,
+                target_accuracy=goal,
+                order_seed=task.order_seed,
+            )
     finally:
         torch.set_num_threads(threads)
     assert found.validation_accuracy is not None
