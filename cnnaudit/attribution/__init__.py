@@ -6,18 +6,36 @@ function in every order of imports. No module imports torch at its top.
 
 from __future__ import annotations
 
+from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam, last_planes
 from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution.forward_backward import forward_backward
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
+from cnnaudit.attribution.lime import LimeExplanation, draw_lime_panels, lime, lime_explanation, lime_panels
 from cnnaudit.attribution.methods import METHODS, Method, saliency
+from cnnaudit.attribution.occlusion import OcclusionMaps, draw_occlusion_maps, occlusion, occlusion_maps
 
 __all__ = [
     "METHODS",
+    "LimeExplanation",
     "Method",
+    "OcclusionMaps",
+    "cam",
     "deconvnet",
+    "draw_lime_panels",
+    "draw_occlusion_maps",
+    "forward_backward",
+    "grad_cam",
     "gradient",
     "gradient_times_input",
     "guided_backpropagation",
+    "guided_grad_cam",
     "integrated_gradients",
+    "last_planes",
+    "lime",
+    "lime_explanation",
+    "lime_panels",
+    "occlusion",
+    "occlusion_maps",
     "saliency",
     "smooth_grad",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Rule = Literal["gradient", "deconvnet", "guided"]
+Rule = Literal["gradient", "deconvnet", "guided", "interaction"]
 Quadrature = Literal["gauss_legendre", "trapezoid"]
 
 

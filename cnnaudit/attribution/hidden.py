@@ -155,4 +155,5 @@ def _rounding(images: torch.Tensor) -> float:
     """The relative rounding of the model's arithmetic; TF32 convolutions keep 10 bits of the mantissa."""
     if images.is_cuda and images.dtype == torch.float32 and torch.backends.cudnn.allow_tf32:
         return 2.0**-11
-    return float(torch.finfo(images.dtype).eps)
+    lower = torch.is_autocast_enabled(images.device.type)
+    return float(torch.finfo(torch.get_autocast_dtype(images.device.type) if lower else images.dtype).eps)

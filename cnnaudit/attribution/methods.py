@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam
 from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution.forward_backward import forward_backward
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
+from cnnaudit.attribution.lime import lime
+from cnnaudit.attribution.occlusion import occlusion
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Compute = Callable[..., "torch.Tensor"]
 
@@ -74,6 +79,18 @@ def edges(images: torch.Tensor) -> torch.Tensor:
     return length.view_as(images)
 
 
+def _tiled_occlusion(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
+    """Occlusion by about 7 x 7 windows side by side: 49 forward passes, less where only what they touch is computed."""
+    window = (max(1, images.shape[2] // 7), max(1, images.shape[3] // 7))
+    return occlusion(model, images, class_index, window=window, stride=window)
+
+
+def _short_lime(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
+    """LIME from 200 samples: 200 forward passes. Below 64 pixels SLIC cuts the image; quickshift sees one segment."""
+    segmentation = "quickshift" if min(images.shape[2:]) >= 64 else "slic"
+    return lime(model, images, class_index, samples=200, segmentation=segmentation, generator=generator)
+
+
 def _seedless(function: Compute, **settings: Any) -> Compute:
     """The function as a `compute` that draws nothing."""
     return lambda model, images, class_index=None, generator=None: function(model, images, class_index, **settings)
@@ -115,6 +132,24 @@ _ALL = (
         _seedless(integrated_gradients),
         "Sundararajan et al. 2017, arXiv 1703.01365",
     ),
+    Method("cam", "CAM", _seedless(cam), "Zhou et al. 2016, arXiv 1512.04150", per_channel=False),
+    Method("grad_cam", "Grad-CAM", _seedless(grad_cam), "Selvaraju et al. 2017, arXiv 1610.02391", per_channel=False),
+    Method(
+        "guided_grad_cam",
+        "Guided Grad-CAM",
+        _seedless(guided_grad_cam),
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        needs_relu=True,
+    ),
+    Method(
+        "forward_backward",
+        "Forward-backward interaction",
+        _seedless(forward_backward),
+        "Balu et al. 2017, arXiv 1711.06221",
+        needs_relu=True,
+    ),
+    Method("occlusion", "Occlusion", _tiled_occlusion, "Zeiler and Fergus 2014, arXiv 1311.2901"),
+    Method("lime", "LIME", _short_lime, "Ribeiro et al. 2016, arXiv 1602.04938"),
     Method(
         "blank",
         "Blank map (baseline)",

@@ -73,6 +73,8 @@ def lime_figure(image: torch.Tensor, explanation: LimeExplanation, classes: Mapp
     for row, (index, axes) in enumerate(zip(explanation.classes, grid)):
         for axis, panel, title in zip(axes, five_panels(image, explanation, index), TITLES):
             _plain(axis, title if row == 0 else "").imshow(panel)
+        if np.abs(explanation.weights[row]).max() < 0.1:
+            axes[4].set_xlabel("no superpixel reaches it", fontsize=9)
         probability, fit = explanation.probabilities[row], explanation.fit[row]
         axes[0].set_ylabel(f"{classes.get(index, index)}\nprobability {probability:.2f}, R² {fit:.2f}")
     return _png(figure)

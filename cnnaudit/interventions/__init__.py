@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnaudit.interventions.rectification import relu_rule
     from cnnaudit.interventions.scopes import LayerError
     from cnnaudit.interventions.tracing import Call, calls
+    from cnnaudit.interventions.tracking import track_from
 
 _HOMES = {
     "Call": "tracing",
@@ -34,10 +35,23 @@ _HOMES = {
     "relu_rule": "rectification",
     "run_until": "recording",
     "stop_at": "recording",
+    "track_from": "tracking",
     "LayerError": "scopes",
 }
 
-__all__ = ["Call", "Geometry", "LayerError", "calls", "input_of", "padding_rule", "record", "relu_rule", "run_until", "stop_at"]
+__all__ = [
+    "Call",
+    "Geometry",
+    "LayerError",
+    "calls",
+    "input_of",
+    "padding_rule",
+    "record",
+    "relu_rule",
+    "run_until",
+    "stop_at",
+    "track_from",
+]
 
 
 def __getattr__(name: str) -> Any:

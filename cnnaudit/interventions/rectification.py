@@ -1,4 +1,4 @@
-"""The backward rule of every ReLU, replaced: gradient, deconvnet, guided backpropagation."""
+"""The backward rule of every ReLU, replaced: gradient, deconvnet, guided backpropagation, forward-backward."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnnaudit.interventions.kinds import first_tensor, is_in_place
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.scopes import Site, display_names
 
-Rule = Literal["gradient", "deconvnet", "guided"]
+Rule = Literal["gradient", "deconvnet", "guided", "interaction"]
 
 # Activations that stand where a ReLU would; sigmoid, tanh and softmax also serve as gates and pass as they are.
 _UNRULED = {
@@ -34,7 +34,8 @@ def relu_rule(model: nn.Module, rule: Rule) -> Iterator[Sequence[str]]:
 
     - `gradient`: g where x > 0, else 0: the derivative, also where the ReLU's output is changed in place later;
     - `deconvnet`: max(g, 0), whatever x was;
-    - `guided`: max(g, 0) where x > 0, else 0.
+    - `guided`: max(g, 0) where x > 0, else 0;
+    - `interaction`: g times what the ReLU answered, divided by its largest answer in the image.
 
     A ReLU is `relu`, `relu6`, `hardtanh` and `clamp` with the lower bound 0, `clamp_min(0)`, `threshold(0, 0)` or the
     `maximum` with a constant 0, as module, function or method, in place or not, reused, in `torch.fx` and
@@ -149,6 +150,10 @@ class _Rectifier(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         (gradient,) = gradients
         with unseen():
+            if ctx.rule == "interaction":
+                (forward,) = ctx.saved_tensors
+                largest = forward.flatten(1).amax(1).view(-1, *[1] * (forward.ndim - 1))
+                return gradient * forward / torch.where(largest > 0, largest, 1), None, None, None, None
             if ctx.rule != "gradient":
                 gradient = gradient.relu()
             if ctx.rule != "deconvnet" and ctx.ceiling == math.inf:
