@@ -78,7 +78,9 @@ class Reach(Observer):
         return edges
 
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        known = [self._edges.get(t) for t in _tensors((args, kwargs))]  # type: ignore[no-untyped-call]
+        # of `to(x)` and `type_as(x)` only the type and the device of x arrive
+        values = args[:1] if site.kind in ("to", "type_as") else (args, kwargs)
+        known = [self._edges.get(t) for t in _tensors(values)]  # type: ignore[no-untyped-call]
         output = func(*args, **kwargs)
         if any(edges is not None for edges in known):
             with unseen():
