@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -115,23 +116,22 @@ def _entrance(images: torch.Tensor, source: torch.Tensor) -> Step:
 
 def _between(output: torch.Tensor, source: torch.Tensor, name: str) -> Step:
     """The functional call between the output of one module and the input of the next, known by what it does."""
-    if output.shape == source.shape and torch.equal(output, source):
-        return Step("", source.shape, lambda signal: signal)
-    rectified = output.relu()
-    for flat in (False, True):
-        if source.numel() == output.numel() and torch.equal((rectified if flat else output).view_as(source), source):
-            shape = output.shape
-            return Step("", source.shape, lambda s: (s.clamp(min=0) if flat else s).reshape(shape))
-    for value, relu in ((output, False), (rectified, True)):
-        pooled = _pooling(value, source)
-        if pooled is not None:
-            unpool, shape = pooled, source.shape
-            return Step("", shape, lambda s: _after(unpool(s), relu))
+    for relu, value in ((False, output), (True, output.relu())):
+        back = _reshaping(value, source) or _pooling(value, source)
+        if back is not None:
+            return Step("", source.shape, partial(_rectified, back) if relu else back)
     raise UnsupportedError(f"the modules form no chain: {name} is fed with more than the module before it gives")
 
 
-def _after(signal: torch.Tensor, relu: bool) -> torch.Tensor:
-    return signal.clamp(min=0) if relu else signal
+def _rectified(back: Back, signal: torch.Tensor) -> torch.Tensor:
+    return back(signal).clamp(min=0)
+
+
+def _reshaping(value: torch.Tensor, source: torch.Tensor) -> Back | None:
+    """The way back where the values are the same in another shape, or the same shape; else None."""
+    if source.numel() != value.numel() or not torch.equal(value.reshape(source.shape), source):
+        return None
+    return lambda signal: signal.reshape(value.shape)
 
 
 def _way_back(name: str, module: nn.Module, source: torch.Tensor, output: torch.Tensor) -> Back:
@@ -148,7 +148,7 @@ def _way_back(name: str, module: nn.Module, source: torch.Tensor, output: torch.
         )
         return _unpooling(switches, source)
     if isinstance(module, nn.AdaptiveMaxPool2d):
-        _, switches = F.adaptive_max_pool2d(source, module.output_size, True)  # type: ignore[arg-type]
+        switches = nn.AdaptiveMaxPool2d(module.output_size, return_indices=True)(source)[1]
         return _unpooling(switches, source)
     if output.shape == source.shape and not isinstance(module, (nn.ReLU, nn.ReLU6)) and torch.equal(output, source):
         return lambda signal: signal

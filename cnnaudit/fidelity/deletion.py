@@ -102,11 +102,11 @@ def deletion_curve(
 def random_curve(
     probability: Probability,
     images: torch.Tensor,
-    cells: int,
     grid: tuple[int, int],
     rng: np.random.Generator,
     orders: int = 3,
 ) -> np.ndarray:
     """The mean curve (N, fractions) over random orders: what a blank map does."""
-    blank = np.zeros((len(images), cells))
-    return np.mean([deletion_curve(probability, images, blank, grid, rng) for _ in range(orders)], axis=0)
+    blank = np.zeros((len(images), grid[0] * grid[1]))
+    mean: np.ndarray = np.mean([deletion_curve(probability, images, blank, grid, rng) for _ in range(orders)], axis=0)
+    return mean

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions import record
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.rectification import relu_rule
@@ -98,12 +100,12 @@ def follows_rule(model: nn.Module, images: torch.Tensor, rule: Literal["deconvne
         answer = model(images.clone().requires_grad_())
         names = list(ruled)
     found = [
-        Broken(rule, "every ReLU follows the rule; this one is arithmetic that cannot be recognized", layer)
+        Broken(f"{rule} rule", "every ReLU follows the rule; this one is arithmetic that cannot be recognized", layer)
         for layer in rectifying_calls(model, images)
         if layer not in names
     ]
     if not torch.equal(answer.detach(), plain):
-        found.append(Broken(rule, "the logits inside the rule are those without it, bit by bit"))
+        found.append(Broken(f"{rule} rule", "the logits inside the rule are those without it, bit by bit"))
     return found
 
 
@@ -190,3 +192,47 @@ def _same(first: Any, second: Any) -> bool:
         return torch.equal(first, second) or bool((first == second).logical_or(first.isnan() & second.isnan()).all())
     return type(first) is type(second) and bool(first == second)
 
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """What was asked of a model and its methods.
+
+    Attributes:
+        asked: the model, rules and methods that answered.
+        refused: those that do not apply, with their reasons.
+        broken: the promises that did not hold.
+    """
+
+    asked: list[str]
+    refused: dict[str, str]
+    broken: list[Broken]
+
+
+def integrity(
+    model: nn.Module, images: torch.Tensor, classes: torch.Tensor, methods: Mapping[str, Compute]
+) -> Integrity:
+    """All promises, asked of the model, of the two rules and of each method; a model that changes itself is all.
+
+    Args:
+        images: (N, C, H, W), a few; classes: int64 (N,), what is explained.
+        methods: by name, `compute(model, images, classes)`.
+    """
+    found = Integrity(["the model"], {}, keeps_itself(model, images))
+    if found.broken:
+        return found
+    logits = _answer(model, images)
+    rules: tuple[Literal["deconvnet", "guided"], ...] = ("deconvnet", "guided")
+    questions: dict[str, Callable[[], list[Broken]]] = {
+        **{f"{rule} rule": partial(follows_rule, model, images, rule) for rule in rules},
+        **{name: partial(leaves_alone, model, images, classes, logits, name, methods[name]) for name in methods},
+    }
+    for name, question in questions.items():
+        try:
+            found.broken.extend(question())
+            found.asked.append(name)
+        except UnsupportedError as reason:
+            found.refused[name] = str(reason)
+    if {"gradient", "guided_backpropagation"} <= set(found.asked):
+        maps = [methods[name](model, images, classes) for name in ("gradient", "guided_backpropagation")]
+        found.broken.extend(differs(maps[0], maps[1], meets_negative_gradient(model, images, classes)))
+    return found

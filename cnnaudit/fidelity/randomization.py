@@ -67,7 +67,7 @@ class Randomization:
         random: with the map of the same image in a network with random weights.
         itself: with the map of the same image plus faint noise: the most that a map of this method can be like another.
         other: with the maps of other images, on average: the likeness that owes nothing to the image.
-        complexity: entropy of the random network's map less that of the model's, as a share of the latter (eMPRT).
+        complexity: entropy of the random network's map less that of the model's, 1 being that of an even map (eMPRT).
         stages: similarity after the layers from the output down to a share of them are random, by that share.
     """
 
@@ -78,9 +78,13 @@ class Randomization:
     stages: dict[float, float]
 
     def kept(self, rows: np.ndarray | slice = slice(None)) -> float:
-        """The share of a map's own likeness that survives random weights: (random - other) / (itself - other)."""
-        random, itself, other = (part[rows].mean() for part in (self.random, self.itself, self.other))
-        return float((random - other) / (itself - other))
+        """The share of a map that survives random weights, (random - other) / (1 - other), averages over images.
+
+        1 for a map that does not look at the weights, 0 for one that a random network draws no more alike than the
+        model draws another image, negative where it is less alike still.
+        """
+        random, other = self.random[rows].mean(), self.other[rows].mean()
+        return float((random - other) / max(1 - other, 1e-9))
 
     @property
     def reproducible(self) -> float:
@@ -88,9 +92,7 @@ class Randomization:
         return float((self.itself - self.other).mean())
 
 
-def compare(
-    own: np.ndarray, noisy: np.ndarray, random: np.ndarray, stages: dict[float, np.ndarray]
-) -> Randomization:
+def compare(own: np.ndarray, noisy: np.ndarray, random: np.ndarray, stages: dict[float, np.ndarray]) -> Randomization:
     """The likenesses of maps (N, cells) of a model, of the same under faint noise, and of random networks.
 
     Args:
@@ -102,7 +104,7 @@ def compare(
         random=rank_similarity(own, random),
         itself=rank_similarity(own, noisy),
         other=np.mean(shifted, axis=0) if shifted else np.zeros(len(own)),
-        complexity=(entropy[1] - entropy[0]) / np.maximum(entropy[0], 1e-9),
+        complexity=(entropy[1] - entropy[0]) / np.log(own.shape[1]),
         stages={share: float(rank_similarity(own[: len(maps)], maps).mean()) for share, maps in stages.items()},
     )
 

@@ -15,7 +15,7 @@ def cells(maps: torch.Tensor, grid: int = GRID) -> np.ndarray:
 
     Photographs are compared and occluded by cells, since a single pixel of them is neither seen nor missed.
     """
-    size = [min(grid, side) for side in maps.shape[-2:]]
+    size = min(grid, maps.shape[-2]), min(grid, maps.shape[-1])
     pooled = F.adaptive_avg_pool2d(maps.detach().double()[:, None], size)
     found: np.ndarray = pooled.flatten(1).cpu().numpy()
     return found
