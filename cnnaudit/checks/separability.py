@@ -1,0 +1,234 @@
+"""Do the features that a network gives to its classifier fall apart by class?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnaudit.checks.registry import Trial, check
+from cnnaudit.errors import UnsupportedError
+from cnnaudit.findings import Finding
+from cnnaudit.statistics import bootstrap_interval, permutation_p_value
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.separability.clusters import Clustering
+    from cnnaudit.target import AuditTarget
+
+_SHOWN = 8  # clusters with a mean image
+_NULL = 1_000
+
+
+@check(
+    "separability.clusters",
+    question="Do the network's features fall into its classes by themselves, without being told the classes?",
+    statistic="agreement of k-means clusters with the classes, beyond chance",
+    unit="adjusted Rand index",
+    direction="at_least",
+    tolerance=0.05,
+    gate=False,
+    remedy="Look at what the clusters share instead of the class (their mean images are below); features that know "
+    "nothing of the class are those of a network that has not learned it, or that reads something else.",
+    reference="España, Sensitivity analysis of the CNN learning process using synthetic images, 2021; "
+    "Hubert and Arabie, Comparing partitions, 1985",
+    needs=("validation", "inside"),
+)
+def check_clusters(target: AuditTarget, trial: Trial) -> Finding:
+    """k-means on the features, and whether its clusters agree with the classes more than chance would have it.
+
+    Features are the input of the first linear layer where that is at most 64 numbers, else of the last linear layer
+    (standardized and projected to 50 principal components where they are more than 64). Two clusterings are compared
+    with the classes by the adjusted Rand index (0 at chance, 1 for the same groups), and the better one is the
+    statistic: K clusters with the K classes; and, where white and black backgrounds both occur, 2K clusters with the
+    classes *within each background*, averaged over the backgrounds, so that clusters which only know the background
+    count for nothing. The interval is a bootstrap over images of that maximum, with the clusters held fixed; p is the
+    share of permutations of the classes (within each background) with as large a maximum.
+
+    The number of clusters that the features themselves suggest is shown by five elbow rules, which often disagree.
+
+    Tolerance: the 1 % point of clean networks is .10 (set by LeNets of accuracy .4 on CIFAR-10; those that classify
+    well measure .5 to .9), less what the interval of 500 images needs (.03), rounded outward to .05. Features that know
+    nothing stay within .02 of 0. See `baselines/null/separability.clusters.json`.
+    """
+    images, labels = trial.sample("validation")
+    groups = _groups(target, trial, images, labels.numpy())
+    features = _features(target, images)
+    seed = int(trial.generator("k-means").integers(2**31))
+    found = _clusterings(features, groups, seed)
+    rows = np.stack([groups.white, groups.labels, *(one.labels for one in found)], axis=1)
+    by_class, within = _agreements(rows)
+    statistic = max(by_class, within)
+    interval = bootstrap_interval(
+        rows,
+        lambda drawn: max(_agreements(drawn)),
+        rng=trial.generator("bootstrap"),
+        confidence=trial.confidence,
+        resamples=trial.profile.resamples,
+        bounds=(-1.0, 1.0),
+    )
+    null = _null(rows, trial.generator("permutations"))
+    return trial.judge(
+        statistic,
+        interval,
+        n=len(rows),
+        summary=_summary(groups, found, by_class, within),
+        p_value=permutation_p_value(statistic, null),
+        evidence=_evidence(features, groups, found, (by_class, within), null, images, target.classes, seed),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """The images' classes (n,), whether their backgrounds are white (n,), 0 for all where there is one background."""
+
+    labels: np.ndarray
+    white: np.ndarray
+
+    @property
+    def both(self) -> bool:
+        """Whether both backgrounds occur."""
+        return bool(self.white.any())
+
+
+def _groups(target: AuditTarget, trial: Trial, images: torch.Tensor, labels: np.ndarray) -> _Groups:
+    """Classes and backgrounds of the sample."""
+    from cnnaudit.reading.polarity import two_backgrounds, white_background
+
+    rows = trial.indices("validation")
+    metadata = {name: column[rows] for name, column in target.split("validation").metadata.items()}
+    white = white_background(images, metadata)
+    found, counts = np.unique(labels, return_counts=True)
+    if len(found) < 2:
+        raise UnsupportedError(f"all {len(labels)} images are of one class, so there is nothing to agree with")
+    if counts.max() < 2:
+        raise UnsupportedError(f"{len(labels)} images of {len(found)} classes: no class has two images to be together")
+    return _Groups(labels, white.astype(np.int64) if two_backgrounds(white) else np.zeros(len(labels), np.int64))
+
+
+def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
+    """The features that the classifier reads, as k-means compares them."""
+    from cnnaudit.interventions import calls
+    from cnnaudit.reading.features import few_features, last_features, read_features
+    from cnnaudit.separability.clusters import comparable
+    from cnnaudit.target import CPU_BATCH_PIXELS
+
+    observed = calls(target.model, images[:1].to(target.device))
+    try:
+        place = few_features(observed)
+    except UnsupportedError:
+        place = last_features(observed, len(target.classes))
+    size = target.batch_size
+    if target.device == "cpu":
+        size = max(1, min(size, CPU_BATCH_PIXELS // (images.shape[2] * images.shape[3])))
+    return comparable(read_features(target.model, images, place, batch_size=size, device=target.device))
+
+
+def _clusterings(features: np.ndarray, groups: _Groups, seed: int) -> list[Clustering]:
+    """As many clusters as classes; then, with two backgrounds, twice as many."""
+    from cnnaudit.separability.clusters import cluster
+
+    k = len(np.unique(groups.labels))
+    return [cluster(features, number, seed) for number in ((k, 2 * k) if groups.both else (k,))]
+
+
+def _agreements(rows: np.ndarray) -> tuple[float, float]:
+    """The agreement of class and clusters, and that within each background; rows as the check stacks them."""
+    from cnnaudit.separability.agreement import adjusted_rand, adjusted_rand_within
+
+    white, labels, by_class = rows[:, 0], rows[:, 1], rows[:, 2]
+    whole = adjusted_rand(labels, by_class)
+    return whole, adjusted_rand_within(white, labels, rows[:, 3]) if rows.shape[1] > 3 else whole
+
+
+def _null(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The larger agreement when the classes are permuted within each background: (1000,)."""
+    values = np.empty(_NULL)
+    shuffled = rows.copy()
+    parts = [np.flatnonzero(rows[:, 0] == white) for white in np.unique(rows[:, 0])]
+    for draw in range(_NULL):
+        for part in parts:
+            shuffled[part, 1] = rows[rng.permutation(part), 1]
+        values[draw] = max(_agreements(shuffled))
+    return values
+
+
+def _summary(groups: _Groups, found: Sequence[Clustering], by_class: float, within: float) -> str:
+    """What was found, in one sentence."""
+    k = len(np.unique(groups.labels))
+    told = f"{k} clusters of the features agree with the {k} classes by {by_class:.2f} (0 is chance, 1 the same groups)"
+    if not groups.both:
+        return f"{told}."
+    return f"{told}; {2 * k} clusters agree with the classes within each background by {within:.2f}."
+
+
+def _evidence(
+    features: np.ndarray,
+    groups: _Groups,
+    found: Sequence[Clustering],
+    agreements: tuple[float, float],
+    null: np.ndarray,
+    images: torch.Tensor,
+    classes: Sequence[str],
+    seed: int,
+) -> list[Any]:
+    """The clusters beside classes, their mean images, the elbow rules and the null distribution."""
+    from cnnaudit import evidence
+    from cnnaudit.separability.agreement import adjusted_rand
+    from cnnaudit.separability.elbow import RULES, elbow
+
+    better = found[-1] if agreements[1] > agreements[0] else found[0]
+    shown: list[Any] = [
+        evidence.table("Images of each class in each cluster", *_contents(better, groups, classes)),
+        evidence.images("Mean image of each cluster", *_means(better, images)),
+        evidence.null_distribution("If features knew nothing of the class", null, max(agreements), label="agreement"),
+    ]
+    if groups.both:
+        cells = 2 * groups.labels + groups.white
+        values = [("classes", found[0], groups.labels), ("classes x backgrounds", found[1], cells)]
+        rows = [[name, len(one.centers), adjusted_rand(truth, one.labels)] for name, one, truth in values]
+        rows.append(["classes within each background", len(found[1].centers), agreements[1]])
+        shown.append(evidence.table("Agreement", ["with", "clusters", "adjusted Rand index"], rows))
+    try:
+        curve = elbow(features, seed)
+    except UnsupportedError:
+        return shown
+    shown.append(
+        evidence.curve(
+            "Inertia by number of clusters",
+            curve.ks.tolist(),
+            {"inertia": (curve.inertia / curve.inertia[0]).tolist()},
+            x_label="clusters",
+            y_label="inertia, 1 cluster = 1",
+        )
+    )
+    rules = [[rule, RULES[rule], k if k is not None else "none"] for rule, k in curve.chosen.items()]
+    shown.append(evidence.table(curve.words.rstrip("."), ["rule", "how many clusters", "says"], rows=rules))
+    return shown
+
+
+def _contents(found: Clustering, groups: _Groups, classes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows: how many images of each class (and background) each cluster holds."""
+    present = np.unique(groups.labels)
+    cells = [(k, white) for k in present for white in ((0, 1) if groups.both else (0,))][:12]
+    words = (" on black", " on white") if groups.both else ("",)
+    columns = ["cluster", *(f"{classes[k]}{words[white]}" for k, white in cells)]
+    rows = []
+    for number in range(min(len(found.centers), 24)):
+        inside = found.labels == number
+        rows.append(
+            [number + 1, *(int((inside & (groups.labels == k) & (groups.white == white)).sum()) for k, white in cells)]
+        )
+    return columns, rows
+
+
+def _means(found: Clustering, images: torch.Tensor) -> tuple[np.ndarray, list[str]]:
+    """The mean image of the largest clusters, with their sizes."""
+    numbers = range(min(len(found.centers), _SHOWN))
+    means = np.stack([images[found.labels == number].mean(0).numpy() for number in numbers])
+    sizes = np.bincount(found.labels)
+    captions = [f"{number + 1}: {sizes[number]} images" for number in numbers]
+    return means[:, :3] if means.shape[1] >= 3 else means[:, :1], captions

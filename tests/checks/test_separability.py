@@ -1,0 +1,107 @@
+"""The separability checks on planted defects, on features made by hand, and on bad input."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+from torch import nn
+
+from cnnaudit.checks.separability import check_clusters
+from cnnaudit.planted import plants_for
+from cnnaudit.target import AuditTarget
+
+PLANTS = plants_for("separability.clusters")
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_planted_defects_fail_and_their_twins_pass(plant):
+    assert check_clusters(plant.defect(0), confidence=0.997).verdict == "fail"
+    assert check_clusters(plant.twin(0), confidence=0.997).verdict == "pass"
+
+
+def target(pixels, labels, model=None, channels=1, classes=("a", "b", "c")):
+    """A target whose features are the first pixels of its images."""
+    images = np.zeros((len(labels), channels, 8, 8), dtype=np.float32)
+    images[:, 0, 4, : pixels.shape[1]] = pixels
+    model = model or nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, len(classes)))
+    return AuditTarget.from_arrays("features", model, {"validation": (images, labels)}, classes)
+
+
+LABELS = np.tile(np.arange(3), 60)
+CLEAR = np.eye(3)[LABELS] * 0.8 + RNG.uniform(0, 0.1, (180, 3))
+
+
+def test_features_that_are_the_class_agree_entirely():
+    found = check_clusters(target(CLEAR, LABELS))
+    assert found.statistic == 1 and found.interval == (1, 1) and found.p_value == 1 / 1001
+    assert found.n == 180 and not found.gate
+
+
+def test_the_statistic_is_the_index_of_the_clusters_in_the_table():
+    noisy = np.clip(CLEAR + RNG.normal(0, 0.35, CLEAR.shape), 0, 1)
+    found = check_clusters(target(noisy, LABELS))
+    rows = next(item for item in found.evidence if item["kind"] == "table")["rows"]
+    pairs = [(row[0], k) for row in rows for k, count in enumerate(row[1:]) for _ in range(count)]
+    clusters, labels = np.array(pairs).T
+    assert found.statistic == pytest.approx(adjusted_rand_score(labels, clusters))
+    assert 0 < found.interval[0] < found.statistic < found.interval[1] < 1
+
+
+def test_features_that_only_know_the_background_do_not_agree():
+    white = np.arange(180) % 2
+    features = white[:, None] + RNG.uniform(0, 0.1, (180, 2))
+    images = np.zeros((180, 1, 8, 8), np.float32)
+    images[:, 0] = white[:, None, None]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    labels = np.repeat(np.arange(3), 60)
+    images[:, 0, 4, 3:5] = features / 2
+    found = check_clusters(AuditTarget.from_arrays("b", model, {"validation": (images, labels)}, ("a", "b", "c")))
+    assert found.verdict == "fail" and abs(found.statistic) < 0.05
+    agreement = {row[0]: row[2] for item in found.evidence if item["title"] == "Agreement" for row in item["rows"]}
+    assert agreement["classes x backgrounds"] > 0.15  # which the background alone explains
+
+
+def test_the_same_seed_gives_the_same_finding():
+    first, second = (check_clusters(target(CLEAR / 2, LABELS), seed=3).to_json() for _ in range(2))
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_color_images_and_a_model_with_many_features():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 300), nn.ReLU(), nn.Linear(300, 3))
+    torch.manual_seed(0)
+    found = check_clusters(target(CLEAR, LABELS, model, channels=3))
+    assert found.statistic > 0.5 and found.verdict == "pass"
+
+
+def test_constant_features_agree_with_nothing():
+    found = check_clusters(target(np.zeros((60, 3)), LABELS[:60]))
+    assert found.verdict == "fail" and found.statistic == 0
+    assert not any("Inertia" in item["title"] for item in found.evidence)
+
+
+class ConvolutionOnly(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(1, 3, 3)
+
+    def forward(self, images):
+        return self.head(images).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("labels", "model", "reason"),
+    [
+        (np.zeros(20, int), None, "all 20 images are of one class"),
+        (np.arange(3), None, "no class has two images"),
+        (LABELS[:30], ConvolutionOnly(), "neither in a linear layer nor in a 1x1 convolution"),
+    ],
+)
+def test_what_cannot_be_asked_is_not_applicable(labels, model, reason):
+    found = check_clusters(target(RNG.uniform(size=(len(labels), 3)), labels, model))
+    assert found.verdict == "not_applicable" and reason in found.summary
+
+
+def test_one_feature_and_few_images():
+    found = check_clusters(target(RNG.uniform(size=(4, 1)), np.array([0, 0, 1, 1]), classes=("a", "b")))
+    assert found.verdict in ("inconclusive", "fail", "pass") and -1 <= found.statistic <= 1
