@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam, last_planes
 from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution.deeplift import deeplift
 from cnnaudit.attribution.forward_backward import forward_backward
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 from cnnaudit.attribution.lime import LimeExplanation, draw_lime_panels, lime, lime_explanation, lime_panels
@@ -21,6 +22,7 @@ __all__ = [
     "OcclusionMaps",
     "cam",
     "deconvnet",
+    "deeplift",
     "draw_lime_panels",
     "draw_occlusion_maps",
     "forward_backward",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam
 from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution.deeplift import deeplift
 from cnnaudit.attribution.forward_backward import forward_backward
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 from cnnaudit.attribution.lime import lime
@@ -132,6 +133,7 @@ _ALL = (
         _seedless(integrated_gradients),
         "Sundararajan et al. 2017, arXiv 1703.01365",
     ),
+    Method("deeplift", "DeepLIFT (rescale)", _seedless(deeplift), "Shrikumar et al. 2017, arXiv 1704.02685"),
     Method("cam", "CAM", _seedless(cam), "Zhou et al. 2016, arXiv 1512.04150", per_channel=False),
     Method("grad_cam", "Grad-CAM", _seedless(grad_cam), "Selvaraju et al. 2017, arXiv 1610.02391", per_channel=False),
     Method(
