@@ -1,4 +1,4 @@
-"""What a call of the network is given."""
+"""What a call of the network is given: its input, and a convolution's weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from cnnaudit.errors import UnsupportedError
+from cnnaudit.interventions.geometry import arguments, has_geometry
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.scopes import LayerError, Site
 
@@ -21,7 +23,7 @@ def input_of(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tensor
         layer: a call as `calls` names it (`layer1.0.conv1`, `classifier/linear:1`); for a module, its first call.
 
     Raises:
-        LayerError: the model has no such layer, or the pass ended without reaching it.
+        LayerError: the model has no such layer, the pass ended without reaching it, or it takes no such input.
         UnsupportedError: the model hides its calls.
 
     Example:
@@ -31,22 +33,60 @@ def input_of(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tensor
         >>> input_of(net, torch.rand(3, 1, 4, 4), "1").shape
         torch.Size([3, 16])
     """
+    call = _given(model, images, layer)
+    for value in (*call.inputs, *call.options.values()):
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1:
+            return value
+    raise LayerError(f"layer {layer!r} takes no tensor of more than one dimension")
+
+
+def weights_of(model: nn.Module, images: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The weights (filters, channels of a group, h, w) and the bias (filters,) that a convolution is called with.
+
+    Whether they are a module's parameters, those of an exported graph, or computed on the way.
+
+    Raises:
+        LayerError: as `input_of`.
+        UnsupportedError: the layer is no two-dimensional convolution, or the model hides its calls.
+
+    Example:
+        >>> import torch
+        >>> from cnnaudit.interventions.inputs import weights_of
+        >>> weights_of(torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3)), torch.rand(1, 1, 8, 8), "0")[0].shape
+        torch.Size([4, 1, 3, 3])
+    """
+    call = _given(model, images, layer)
+    if not has_geometry(call.kind):
+        raise UnsupportedError(f"layer {layer!r} is a {call.kind}, not a convolution")
+    bound = arguments(call.func, call.kind, call.inputs, call.options)
+    if "weight" not in bound:
+        raise UnsupportedError(f"layer {layer!r} is a {call.kind}, not a convolution")
+    bias = bound.get("bias")
+    return bound["weight"].detach(), None if bias is None else bias.detach()
+
+
+def _given(model: nn.Module, images: torch.Tensor, layer: str) -> _Stop:
+    """The call, as it was about to be made."""
     reader = _Reader(model, layer)
     try:
         with reader:
             model(images)
     except _Stop as stop:
         if stop.reader is reader:
-            return stop.value
+            return stop
         raise
     raise reader.scopes.missing(layer)
 
 
 class _Stop(Exception):  # noqa: N818
-    """Carries the end of the pass through the model's own code."""
+    """Carries the end of the pass through the model's own code, with the call that it ended at."""
 
-    def __init__(self, reader: _Reader, value: torch.Tensor) -> None:
-        self.reader, self.value = reader, value
+    def __init__(
+        self, reader: _Reader, kind: str, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        super().__init__(kind)
+        self.reader, self.kind, self.func = reader, kind, func
+        self.inputs, self.options = args, kwargs
 
 
 class _Reader(Observer):
@@ -59,8 +99,5 @@ class _Reader(Observer):
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         inner = site.stack[-1]
         if self._layer in (site.name, inner.path, inner.name) and site.kind != "pad":
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1:
-                    raise _Stop(self, value)
-            raise LayerError(f"layer {self._layer!r} takes no tensor")
+            raise _Stop(self, site.kind, func, args, kwargs)
         return func(*args, **kwargs)

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, input_of, record
+from cnnaudit.interventions.inputs import weights_of
 
 
 class Functional(nn.Module):
@@ -55,3 +57,17 @@ def test_a_layer_that_is_not_there_is_named():
         input_of(Functional(), torch.rand(1, 1, 8, 8), "fc")
     with pytest.raises(LayerError, match="was not reached"):
         input_of(Functional(), torch.rand(1, 1, 8, 8), "/linear:2")
+
+
+def test_the_weights_of_a_convolution_in_every_form():
+    model, images = Functional().eval(), torch.rand(4, 1, 8, 8)
+    graph = torch.export.export(model, (images,)).module()
+    for form in (model, graph, torch.fx.symbolic_trace(model)):
+        weight, bias = weights_of(form, images, "conv")
+        assert torch.equal(weight, model.conv.weight) and torch.equal(bias, model.conv.bias)
+    bare = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False, padding="same", padding_mode="circular"))
+    weight, bias = weights_of(bare, images, "0")
+    assert torch.equal(weight, bare[0].weight) and bias is None
+    for layer, kind in (("/linear:1", "linear"), ("/relu:1", "relu")):
+        with pytest.raises(UnsupportedError, match=f"is a {kind}, not a convolution"):
+            weights_of(model, images, layer)
