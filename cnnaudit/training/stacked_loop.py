@@ -107,8 +107,8 @@ def train_stack(
         finite, accuracy = _epoch(kernel, stack, labels, batches, trainable, plan, epoch)
         rows = stack.rows.cpu()
         result.history[rows, epoch], result.epochs[rows] = accuracy.cpu(), epoch + 1
-        ending = _endings(kernel, stack, images, labels, finite, accuracy, plan)
         last = epoch + 1 == plan.epochs
+        ending = _endings(kernel, stack, images, labels, finite, accuracy, plan.target_accuracy, last)
         _store(
             result, stack, torch.ones_like(finite) if last else torch.tensor([bool(e) for e in ending], device=device)
         )
@@ -142,7 +142,8 @@ def _epoch(
         correct += (logits.argmax(2) == labels[indices]).sum(1)
         varied |= _varies(logits)
     stack.constant_steps = torch.where(varied, 0, stack.constant_steps + len(batches))
-    return loss_sum.isfinite(), correct.double() / sum(map(len, batches))
+    finite = loss_sum.isfinite() & stack.weights.isfinite().all(1)
+    return finite, correct.double() / sum(map(len, batches))
 
 
 def _varies(logits: torch.Tensor) -> torch.Tensor:
@@ -175,20 +176,19 @@ def _endings(
     labels: torch.Tensor,
     finite: torch.Tensor,
     accuracy: torch.Tensor,
-    plan: Plan,
+    target: float | None,
+    last: bool,
 ) -> list[Outcome | None]:
-    """Why each model of the stack leaves it now; None: it stays."""
+    """Why each model of the stack leaves it now; None: it stays, or this was the last epoch."""
     ending: list[Outcome | None] = [None if ok else "diverged" for ok in finite.tolist()]
-    dead = (stack.constant_steps >= DEAD_STEPS) & finite
-    reached = (
-        (accuracy >= plan.target_accuracy) & finite if plan.target_accuracy is not None else torch.zeros_like(dead)
-    )
+    dead = (stack.constant_steps >= (1 if last else DEAD_STEPS)) & finite
+    reached = (accuracy >= target) & finite if target is not None else torch.zeros_like(dead)
     asked = torch.nonzero(dead | reached)[:, 0]  # the batches' accuracy lags behind: these are looked at closely
     if len(asked):
         buffers = {name: value[asked] for name, value in stack.buffers.items()}
         share, constant = evaluate(kernel, stack.weights[asked], buffers, images, labels)
         for position, right, same in zip(asked.tolist(), share.tolist(), constant.tolist()):
-            if plan.target_accuracy is not None and right >= plan.target_accuracy:
+            if target is not None and right >= target:
                 ending[position] = "reached"
             elif same and dead[position]:
                 ending[position] = "dead"
