@@ -1,4 +1,4 @@
-"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, calibrate}`."""
+"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, search, calibrate}`."""
 
 from __future__ import annotations
 
@@ -91,6 +91,24 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.set_defaults(run=_compare)
 
+    search = commands.add_parser("search", help="find the smallest network that reaches an accuracy on a target's data")
+    search.add_argument(
+        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the four data sets of Table I"
+    )
+    search.add_argument("--target-accuracy", type=float, help="default: what the file claims, else the model's own")
+    search.add_argument("--seeds", type=int, default=5, help="networks per architecture (default: 5)")
+    search.add_argument("--epochs", type=int, default=200, help="that the last rung gives (default: 200)")
+    search.add_argument("--grid", default="quick", choices=["quick", "thesis", "wide"])
+    search.add_argument("--budget", type=float, metavar="SECONDS", help="per target; then tell what is known")
+    search.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR")
+    search.add_argument("--jobs", type=int, default=-1, help="processes of one thread each (default: one per core)")
+    search.add_argument("--size", type=int, help="resize images to that side (default: 32 where they are larger)")
+    search.add_argument("--images", type=int, default=3_000, help="training images at most (default: 3000)")
+    search.add_argument(
+        "--resume", action=argparse.BooleanOptionalAction, default=True, help="go on from the results that are there"
+    )
+    search.set_defaults(run=_search)
+
     calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
     calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
     calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
@@ -178,6 +196,13 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         print(comparison.text(color=sys.stdout.isatty()))
     return comparison.exit_status
+
+
+def _search(options: argparse.Namespace) -> int:
+    from cnnaudit.pages.search import Options, command
+
+    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    return command(options.configs, Options(**asked))
 
 
 def _calibrate(options: argparse.Namespace) -> int:

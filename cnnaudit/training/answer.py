@@ -149,7 +149,11 @@ class SearchResult:
 
     def answer(self) -> str:
         """The bound in a few sentences, with its confidence and what it was chosen among."""
-        return " ".join([*self._bound(), *self._notes()])
+        return " ".join(self.sentences())
+
+    def sentences(self) -> list[str]:
+        """The sentences of `answer`, the bound first."""
+        return [*self._bound(), *self._notes()]
 
     def _notes(self) -> list[str]:
         notes = [f"{len(self.summaries)} of the grid's {self.architectures} architectures were tried."]

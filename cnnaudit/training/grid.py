@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 GRIDS: Mapping[str, Mapping[str, Any]] = {
     "thesis": {"hidden": (None, 4, 8, 12, 16)},
     "quick": {
-        "filters": (1, 2, 4, 8),
-        "kernel": (2, 3, 4),
+        "filters": (1, 2, 4),
+        "kernel": (2, 3),
         "pooling": ("max", "average"),
         "hidden": (None, 4),
         "padding_mode": ("replicate",),

@@ -18,6 +18,7 @@ from cnnaudit.training.work import Work
 FRESH = 1_000  # the first seed of a confirmation, far from those of the screening
 MOST_CANDIDATES = 8
 PROBES = 8
+KEPT = 4  # one in so many goes on to four times the epochs, so that all rungs cost alike
 FEWEST_KEPT = 4
 LEARNABLE_ALPHA = 0.01
 LEARNABLE_STEPS = 2_000
@@ -74,7 +75,7 @@ class Hunt:
             if given != rungs[-1]:
                 best, alive = self.best(), self.undecided(alive, networks, goal)
                 ranked = sorted(alive, key=lambda network: -best.get(network, 0.0))
-                kept = set(ranked[: max(FEWEST_KEPT, (len(alive) + 1) // 2)])
+                kept = set(ranked[: max(FEWEST_KEPT, -(-len(alive) // KEPT))])
                 alive = [network for network in alive if network in kept]
         best = self.best()
         reached = [network for network in networks if best.get(network, 0.0) >= goal]

@@ -35,8 +35,8 @@ def search(
 
     *Screening*, by training accuracy only: an architecture reaches the goal when the best of its seeds does. A few
     architectures spread over the grid give a first upper bound; then all smaller ones are trained for a 16th of the
-    epochs, the better half of those that did not reach the goal for a quarter, the better half of these for all
-    (successive halving; whatever is larger than one that reached is left out). *Confirmation*: the smallest that
+    epochs, the best quarter of those that did not reach the goal for a quarter, the best quarter of these for all
+    (successive halving by four; whatever is larger than one that reached is left out). *Confirmation*: the smallest that
     reached is trained from fresh seeds, `tries` times `seeds` of them, each time with another order of the images (and
     other data, with `draws`). Each time the best by training accuracy is chosen; the candidate is confirmed if at least
     half of the chosen reach the target on the validation images. If not, the goal is raised by the gap between training

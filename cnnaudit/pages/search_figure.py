@@ -1,0 +1,124 @@
+"""The figure of a search: accuracy against parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnaudit.report import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnaudit.training.answer import SearchResult, Summary
+
+#: The colors of a page (they follow its dark mode), and the same on white paper.
+PAGE = {
+    "ink": figures.INK,
+    "faint": figures.FAINT,
+    "tried": figures.CLEAN,
+    "found": figures.DEFECT,
+    "mark": figures.MARK,
+}
+PAPER = {"ink": "#202020", "faint": "#8a8a8a", "tried": "#0072b2", "found": "#d55e00", "mark": "#e69f00"}
+
+
+def paint(
+    found: SearchResult,
+    published: tuple[int, float] | None,
+    colors: Mapping[str, str] = PAGE,
+    published_name: str = "published",
+) -> Figure:
+    """Validation accuracy of every network against its parameters, the median line and the quartile band.
+
+    A dot is a network of the screening; the line goes through the medians of, for each number of parameters, the
+    architecture that was best by training accuracy; diamonds are the fresh networks of the confirmed one.
+
+    Args:
+        published: parameters and accuracy that the search is compared with.
+        colors: `PAGE` or `PAPER`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.9))
+    axes = figure.subplots()
+    front = frontier(found)
+    for summary in found.summaries:
+        leading = summary in front
+        _dots(axes, summary, colors["tried"], 0.8 if leading else 0.18)
+    counts = [summary.parameters for summary in front]
+    low, middle, high = (np.array([summary.quartiles[k] for summary in front]) for k in range(3))
+    axes.fill_between(counts, low, high, color=colors["tried"], alpha=0.16, linewidth=0, label="quartiles")
+    axes.plot(counts, middle, color=colors["tried"], linewidth=1.6, label="median, best architecture of its size")
+    axes.axhline(found.target_accuracy, color=colors["ink"], linewidth=0.9, linestyle="--", label="accuracy asked for")
+    if found.smallest is not None:
+        fresh = found.smallest
+        x = np.full(len(fresh.rows), fresh.parameters) * np.geomspace(0.975, 1.026, len(fresh.rows))
+        y = [row.validation_accuracy for row in fresh.rows]
+        label = f"fresh seeds of {fresh.parameters} parameters"
+        axes.plot(x, y, "D", color=colors["found"], markersize=4, alpha=0.75, markeredgewidth=0, label=label)
+    if published is not None:
+        style = {"markersize": 15, "markeredgewidth": 0.8, "markeredgecolor": colors["ink"], "linestyle": "none"}
+        axes.plot(*published, "*", color=colors["mark"], label=published_name, zorder=5, **style)  # type: ignore[arg-type]
+    _scale(axes, found, published, colors)
+    figure.legend(loc="outside upper left", ncols=2, fontsize=8)
+    return figure
+
+
+def frontier(found: SearchResult) -> list[Summary]:
+    """For each number of parameters, the architecture that was best by training accuracy."""
+    best: dict[int, Summary] = {}
+    for summary in found.summaries:
+        other = best.get(summary.parameters)
+        if other is None or summary.best.train_accuracy > other.best.train_accuracy:
+            best[summary.parameters] = summary
+    return [best[count] for count in sorted(best)]
+
+
+def png(found: SearchResult, published: tuple[int, float] | None, published_name: str) -> bytes:
+    """The figure as a PNG on white paper."""
+    import io
+
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    style: Any = {"text.color": PAPER["ink"], "axes.labelcolor": PAPER["ink"], "axes.edgecolor": PAPER["faint"]}
+    style |= {f"{axis}tick.color": PAPER["faint"] for axis in "xy"}
+    style |= {f"{axis}tick.labelcolor": PAPER["ink"] for axis in "xy"}
+    style |= {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.dpi": 160}
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**figures.STYLE, **style}):
+        drawn = paint(found, published, PAPER, published_name)
+        FigureCanvasAgg(drawn)
+        drawn.savefig(buffer, format="png", metadata={"Software": ""})
+    return buffer.getvalue()
+
+
+def _dots(axes: Axes, summary: Summary, color: str, alpha: float) -> None:
+    """One dot per seed, spread a little so that equal ones are seen."""
+    count = len(summary.rows)
+    x = summary.parameters * np.geomspace(0.985, 1.015, count)
+    y = [row.validation_accuracy for row in summary.rows]
+    axes.plot(x, y, "o", color=color, alpha=alpha, markersize=2.8, markeredgewidth=0)
+
+
+def _scale(axes: Axes, found: SearchResult, published: tuple[int, float] | None, colors: Mapping[str, str]) -> None:
+    """A logarithmic axis of parameters with plain numbers, an axis of accuracy."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    counts = [summary.parameters for summary in found.summaries] + ([published[0]] if published else [])
+    low, high = min(counts, default=10), max(counts, default=1_000)
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.15, high * 1.15)
+    ticks = [base * 10**power for power in range(1, 8) for base in (1, 2, 5)]
+    shown = [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15]
+    axes.set_xticks(shown, [f"{tick:,}" for tick in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("validation accuracy")
+    axes.set_ylim(top=1.02)
+    axes.grid(color=colors["faint"], alpha=0.3, linewidth=0.6)
