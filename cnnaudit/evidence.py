@@ -91,6 +91,15 @@ def bars(title: str, values: Mapping[str, float], *, label: str, tolerance: floa
     }
 
 
+def boxes(title: str, values: Mapping[str, Sequence[float] | np.ndarray], *, label: str) -> Evidence:
+    """A boxplot per name: of each array of values the smallest, the quartiles and the largest are kept."""
+    summaries = {
+        name: [float(f"{q:.5g}") for q in np.quantile(np.asarray(array, dtype=float), [0, 0.25, 0.5, 0.75, 1])]
+        for name, array in values.items()
+    }
+    return {"kind": "boxes", "title": title, "values": summaries, "label": label}
+
+
 def _plain(value: Any) -> Any:
     """NumPy scalars as Python ones."""
     return value.item() if isinstance(value, np.generic) else value

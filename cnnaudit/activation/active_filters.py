@@ -69,7 +69,8 @@ def active_filters(model: nn.Module, images: torch.Tensor, layer: str, *, batch_
 
     Raises:
         LayerError: the model has no such layer; the message lists near names.
-        UnsupportedError: the layer has no maps, or an image holds NaN.
+        DataError: the images are no finite (N, C, H, W).
+        UnsupportedError: the layer has no maps.
 
     Source: Aouassar, Madhar and Gea, Visualizing and understanding convolutional networks, 2019.
 
@@ -80,5 +81,30 @@ def active_filters(model: nn.Module, images: torch.Tensor, layer: str, *, batch_
         >>> found.norms.shape, found.share_by_class(torch.tensor([0, 0, 0, 1, 1, 1]).numpy(), 2).shape
         ((6, 32), (2, 32))
     """
-    (norms,) = over_layers(model, images, [layer], lambda maps: (maps.double().flatten(2).norm(dim=2),), batch_size)
-    return ActiveFilters(layer, norms.cpu().numpy())
+    return filter_responses(model, images, layer, grid=1, batch_size=batch_size)[0]
+
+
+def filter_responses(
+    model: nn.Module,
+    images: torch.Tensor,
+    layer: str,
+    *,
+    grid: int = 4,
+    batch_size: int = 16,
+    device: str | None = None,
+) -> tuple[ActiveFilters, np.ndarray]:
+    """The active filters, and every filter's map averaged over a grid: float32 (N, units, at most grid^2).
+
+    Args:
+        grid: rows and columns of the grid; fewer where the map is smaller.
+        device: where the batches go; None: they stay where the images are.
+    """
+    from torch.nn import functional
+
+    def ask(maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        cells = (min(grid, maps.shape[2]), min(grid, maps.shape[3]))
+        pooled = functional.adaptive_avg_pool2d(maps.float(), cells).flatten(2)
+        return maps.double().flatten(2).norm(dim=2).cpu(), pooled.cpu()
+
+    norms, pooled = over_layers(model, images, [layer], ask, batch_size, device)
+    return ActiveFilters(layer, norms.numpy()), pooled.numpy()

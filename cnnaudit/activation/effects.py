@@ -29,7 +29,8 @@ def effects(
         convolution's maps.
 
     Raises:
-        UnsupportedError: the image is smaller than the filter and the pooling window behind it, or holds NaN.
+        DataError: the image is no finite (C, H, W).
+        UnsupportedError: the image is smaller than the filter and the pooling window behind it.
 
     Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, 4.4.1.
 

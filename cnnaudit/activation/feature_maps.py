@@ -29,8 +29,8 @@ def feature_maps(
 
     Raises:
         LayerError: the model has no such layer; the message lists near names.
-        UnsupportedError: a layer's output is no map (a dense layer), the images are no (N, C, H, W), or the model hides
-            its calls (TorchScript, ONNX).
+        DataError: the images are no finite (N, C, H, W).
+        UnsupportedError: a layer's output is no map (a dense layer), or the model hides its calls (TorchScript, ONNX).
 
     Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
 

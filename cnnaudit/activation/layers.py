@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.errors import DataError, UnsupportedError
 from cnnaudit.wording import listed
 
 if TYPE_CHECKING:
@@ -52,6 +52,33 @@ def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
     return found
 
 
+def first_response(model: nn.Module, images: torch.Tensor) -> str:
+    """The activation that follows the first convolution before the next one, or that convolution where none does.
+
+    Raises:
+        UnsupportedError: the model has no 2-d convolution.
+
+    Example:
+        >>> import torch
+        >>> from cnnaudit.models import lenet
+        >>> first_response(lenet(), torch.rand(1, 1, 28, 28))
+        'relu1'
+    """
+    from cnnaudit.interventions.kinds import ACTIVATIONS
+
+    found = ""
+    for call in spatial_layers(model, images):
+        if call.kind == "conv2d" and found:
+            break
+        if call.kind == "conv2d" or (found and call.kind in ACTIVATIONS):
+            found = call.name
+            if call.kind != "conv2d":
+                break
+    if not found:
+        raise UnsupportedError("the model has no 2-d convolution")
+    return found
+
+
 def filled(images: torch.Tensor, batch: int | None) -> torch.Tensor:
     """The images with copies of the last one behind them, up to the batch size that a model is bound to."""
     import torch
@@ -67,8 +94,11 @@ def over_layers(
     layers: Sequence[str],
     function: Callable[..., tuple[torch.Tensor, ...]],
     batch_size: int,
+    device: str | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """`function(*maps)` of the layers' maps, each (n, C, H, W), batch by batch and joined; the model is in `eval()`.
+
+    With a device the batches are moved there.
 
     Raises:
         LayerError: the model has no such layer; the message lists near names.
@@ -81,6 +111,7 @@ def over_layers(
     from cnnaudit.interventions.modes import evaluating
 
     def ask(batch: torch.Tensor, stop: bool = len(layers) == 1) -> tuple[torch.Tensor, ...]:
+        batch = batch if device is None else batch.to(device)
         with torch.no_grad():
             with record(model, layers) as values, stop_at(model, layers[0]) if stop else nullcontext():
                 model(batch)
@@ -95,14 +126,14 @@ def over_layers(
 
 
 def require_images(images: torch.Tensor) -> None:
-    """Raise UnsupportedError where the images are not finite float (N, C, H, W) with N at least 1."""
+    """Raise DataError where the images are not finite float (N, C, H, W) with N at least 1."""
     if images.ndim != 4 or not len(images) or not images.is_floating_point():
-        raise UnsupportedError(
+        raise DataError(
             f"expected images as float (N, C, H, W) with N at least 1, got {images.dtype} {tuple(images.shape)}"
         )
     broken = (~images.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
     if broken:
-        raise UnsupportedError(f"{len(broken)} of the images hold NaN or infinity, the first is image {broken[0]}")
+        raise DataError(f"{len(broken)} of the images hold NaN or infinity, the first is image {broken[0]}")
 
 
 def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) -> torch.Tensor:

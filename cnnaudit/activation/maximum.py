@@ -52,7 +52,8 @@ def maximum_activation(model: nn.Module, images: torch.Tensor, layer: str, *, ba
 
     Raises:
         LayerError: the model has no such layer; the message lists near names.
-        UnsupportedError: the layer has no maps, or an image holds NaN.
+        DataError: the images are no finite (N, C, H, W).
+        UnsupportedError: the layer has no maps.
 
     Source: I. España, Sensitivity analysis of the CNN learning process using synthetic images, 2021.
 
@@ -65,8 +66,8 @@ def maximum_activation(model: nn.Module, images: torch.Tensor, layer: str, *, ba
     """
 
     def ask(maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        values, places = maps.flatten(2).max(2)
-        return places // maps.shape[3], places % maps.shape[3], values
+        places = maps.flatten(2).argmax(2)  # unlike max, it gives the first of equals on every device
+        return places // maps.shape[3], places % maps.shape[3], maps.flatten(2).gather(2, places[..., None])[..., 0]
 
     return Maximum(*over_layers(model, images, [layer], ask, batch_size))
 

@@ -72,6 +72,7 @@ def draw(item: Mapping[str, Any], prefix: str = "figure") -> str:
         "null_distribution": _null_distribution,
         "curve": _curve,
         "bars": _bars,
+        "boxes": _boxes,
     }
     painter = painters.get(str(item.get("kind")))
     return svg(lambda: painter(item), str(item.get("title", "")), prefix) if painter else ""
@@ -195,6 +196,23 @@ def _bars(item: Mapping[str, Any]) -> Figure:
     _value_axis(axes.xaxis, label)
     if _tolerance_line(axes, item):
         _legend_above(figure)
+    return figure
+
+
+def _boxes(item: Mapping[str, Any]) -> Figure:
+    """Horizontal boxes from the first to the third quartile, whiskers to the extremes, the first name on top."""
+    summaries = list(item["values"].items())[:MOST_BARS]
+    figure, axes = _axes(0.75 + 0.24 * len(summaries))
+    low, q25, median, q75, high = np.array([numbers for _, numbers in summaries]).T
+    places = np.arange(len(summaries))
+    axes.hlines(places, low, high, color=FAINT)
+    axes.barh(places, q75 - q25, left=q25, height=0.6, color=CLEAN, edgecolor=CLEAN, linewidth=0.8)
+    axes.vlines(median, places - 0.3, places + 0.3, color=INK, linewidth=1.8)
+    axes.set_yticks(places, [_label(name, 22) for name, _ in summaries])
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    more = f" ({MOST_BARS} of {len(item['values'])})" if len(item["values"]) > MOST_BARS else ""
+    _value_axis(axes.xaxis, str(item["label"]) + more)
     return figure
 
 

@@ -1,0 +1,198 @@
+"""What do the single units of the network hold?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.checks.registry import Trial, check
+from cnnaudit.errors import UnsupportedError
+from cnnaudit.findings import Finding, Location
+from cnnaudit.statistics import bootstrap_interval, permutation_p_value
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.activation import ActiveFilters
+    from cnnaudit.activation.information import Agreement
+    from cnnaudit.evidence import Evidence
+    from cnnaudit.target import AuditTarget
+
+FEWEST_FILTERS = 6  # below, a rank correlation takes few values
+MOST_IMAGES = 2_000
+MOST_CLASSES = 20
+
+
+@check(
+    "units.active_filters",
+    question="Do the filters that are active on a class carry the class?",
+    statistic="rank correlation of activity and information over the filters of the first layer, mean over classes",
+    unit="rank correlation",
+    direction="at_least",
+    tolerance=0.45,
+    gate=False,
+    remedy="Do not take an active filter for an important one: rank filters by what their maps tell (see the table), "
+    "or by the accuracy that is lost without them.",
+    reference="Aouassar, Madhar and Gea, Visualizing and understanding convolutional networks, 2019",
+    needs=("validation", "inside"),
+)
+def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
+    """Spearman's correlation, over the filters of a layer, of how often each is active and of how much it tells.
+
+    The layer is that of the source, the first convolution (with its activation function). For a class, the activity of
+    a filter is the share of the class's images on which it is active (its map's norm exceeds the mean norm over the
+    filters), its information the AUC of the class against the rest from its map alone, averaged over a 4 x 4 grid, by
+    ridge regression in 5 folds (`cnnaudit.activation.information`). The statistic is the mean over the classes (at most
+    20, with 5 images or more) of the rank correlation; its interval a bootstrap over images. Beside it stand, unjudged,
+    the correlations with the filters shuffled, and how far the deconvnet of a filter's map resembles the image.
+
+    Tolerance: of networks whose loud filters tell and whose others are constant, 99 % measure at least .55, and the
+    interval of 500 images reaches up to .1 below: .45. Ordinary networks are not among them: that they measure about 0
+    on MNIST (where any living filter tells a digit, active or not) is the finding of the source.
+    """
+    from cnnaudit.activation.active_filters import filter_responses
+    from cnnaudit.activation.information import agreement
+    from cnnaudit.activation.layers import first_response
+
+    images, labels = _some(trial)
+    layer = first_response(target.model, images[:1].to(target.device))
+    batch = max(1, min(target.batch_size, 8 * 224 * 224 // (images.shape[2] * images.shape[3])))
+    found, maps = filter_responses(target.model, images, layer, batch_size=batch, device=target.device)
+    if (filters := found.norms.shape[1]) < FEWEST_FILTERS:
+        raise UnsupportedError(f"layer {layer} has {filters} filter(s), a rank correlation needs {FEWEST_FILTERS}")
+    measured = agreement(maps, found.active, labels, MOST_CLASSES)
+    if measured is None:
+        raise UnsupportedError("fewer than two classes have 5 images in the sample; ask with the profile 'deep'")
+    statistic = float(measured.correlations().mean())
+    interval = bootstrap_interval(
+        np.arange(len(images)),
+        lambda rows: float(measured.correlations(rows).mean()),
+        rng=trial.generator("bootstrap"),
+        confidence=trial.confidence,
+        resamples=trial.resamples,
+        bounds=(-1, 1),
+    )
+    null = measured.permuted(trial.resamples, trial.generator("permutation"))
+    return trial.judge(
+        statistic,
+        interval,
+        n=len(images),
+        summary=_summary(layer, found, measured, statistic),
+        locations=[
+            Location(float(value), layer=layer, class_name=target.classes[k])
+            for k, value in zip(measured.classes, measured.correlations())
+        ],
+        evidence=_evidence(target, trial, images, found, measured, null),
+    )
+
+
+def _some(trial: Trial) -> tuple[torch.Tensor, np.ndarray]:
+    """The images of the trial, at most 2,000 of them in equal steps through the classes, and their labels."""
+    images, labels = trial.sample("validation")
+    order = np.argsort(labels.numpy(), kind="stable")
+    rows = np.sort(order[np.linspace(0, len(order) - 1, min(len(order), MOST_IMAGES)).astype(int)])
+    return images[rows], labels.numpy()[rows]
+
+
+def _summary(layer: str, found: ActiveFilters, measured: Agreement, statistic: float) -> str:
+    """The statistic, and what it rests on: the filters at either end."""
+    information, order = measured.information.mean(axis=0), np.argsort(-measured.activity.mean(axis=0), kind="stable")
+    third = max(1, len(order) // 3)
+    most, least = (float(information[rows].mean()) for rows in (order[:third], order[-third:]))
+    return (
+        f"Over the {len(order)} filters of layer {layer}, how often a filter is active on a class and how well its map "
+        f"tells that class agree with a rank correlation of {round(statistic, 2) + 0.0:.2f}: the most active third "
+        f"tells a class from the rest with an AUC of {most:.2f}, the least active third with {least:.2f}."
+    )
+
+
+def _evidence(
+    target: AuditTarget, trial: Trial, images: torch.Tensor, found: ActiveFilters, measured: Agreement, null: np.ndarray
+) -> list[Evidence]:
+    """The filters by activity with what each tells, the null distribution, and the boxplots of the source."""
+    from cnnaudit.evidence import bars, boxes, null_distribution, table
+
+    activity, information = measured.activity.mean(axis=0), measured.information.mean(axis=0)
+    order = np.argsort(-activity, kind="stable")
+    shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), 24)).round().astype(int))]
+    alike = _reconstructions(target, images, found.layer, shown)
+    statistic = float(measured.correlations().mean())
+    p_value = permutation_p_value(statistic, null)
+    classes = dict(zip((target.classes[k] for k in measured.classes), measured.correlations()))
+    rows = [
+        [int(c), round(float(activity[c]), 3), round(float(information[c]), 3), *([alike[c]] if alike else [])]
+        for c in shown
+    ]
+    columns = ["filter", "active on (share of images)", "AUC of a class from its map"]
+    columns += ["likeness of its deconvnet to the image"] if alike else []
+    counts = f"{len(found.never)} active on no image, {len(found.always)} on every one, of {len(order)}"
+    return [
+        table(f"Filters of {found.layer}, most active first ({counts})", columns, rows),
+        boxes(
+            "Norm of each filter's map, relative to the mean of the image, most active first",
+            {f"filter {c}": _relative(found.norms)[:, c] for c in shown},
+            label="norm / mean norm (above 1: active)",
+        ),
+        *_by_class(target, trial, found, order),
+        bars("Agreement by class", classes, label="rank correlation", tolerance=trial.tolerance),
+        null_distribution(
+            f"Rank correlation with the filters shuffled: {p_value:.0%} reach the measured one",
+            null,
+            statistic,
+            label="rank correlation",
+            tolerance=trial.tolerance,
+        ),
+    ]
+
+
+def _by_class(target: AuditTarget, trial: Trial, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
+    """Boxplots by class of the most active filter and of the least active one that answers at all."""
+    from cnnaudit.evidence import boxes
+
+    labels = _some(trial)[1]
+    present = np.unique(labels)[:24]
+    living = [c for c in order if found.norms[:, c].any()]
+    return [
+        boxes(
+            f"Norm of the {words} filter, {c}, by class",
+            {target.classes[k]: _relative(found.norms)[labels == k, c] for k in present},
+            label="norm / mean norm (above 1: active)",
+        )
+        for words, c in zip(("most active", "least active living"), (living[0], living[-1]) if len(living) > 1 else ())
+    ]
+
+
+def _relative(norms: np.ndarray) -> np.ndarray:
+    """The norms of each image's maps relative to their mean; 0 where all are 0."""
+    mean = norms.mean(axis=1, keepdims=True)
+    return np.asarray(np.divide(norms, mean, out=np.zeros_like(norms), where=mean > 0))
+
+
+def _reconstructions(
+    target: AuditTarget, images: torch.Tensor, layer: str, filters: np.ndarray
+) -> dict[int, float] | None:
+    """Per filter the mean |correlation| of images with the deconvnet of its map; None where deconvnet is not defined.
+
+    As many images as make 8 of 224 x 224 affordable for 24 filters, at most 16.
+    """
+    import warnings
+
+    from cnnaudit.attribution import deconvnet
+
+    few = max(2, min(16, 2 * 224 * 224 // (images.shape[2] * images.shape[3])))
+    chosen = images[np.linspace(0, len(images) - 1, min(few, len(images))).astype(int)].to(target.device)
+    centered = chosen.double() - chosen.double().mean((1, 2, 3), keepdim=True)
+    alike = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a filter that is silent on an image: its likeness is 0
+        for c in filters.tolist():
+            try:
+                back = deconvnet(target.model, chosen, layer=layer, unit=c).double()
+            except UnsupportedError:
+                return None
+            back = back - back.mean((1, 2, 3), keepdim=True)
+            scale = (back.square().sum((1, 2, 3)) * centered.square().sum((1, 2, 3))).sqrt()
+            products = (back * centered).sum((1, 2, 3)).abs()
+            alike[c] = round(float((products / scale.clamp(min=1e-12)).mean()), 3)
+    return alike
