@@ -186,8 +186,8 @@ def _grad_cam(
     silent = ~maps.flatten(1).any(1)
     if name and silent.any():
         warnings.warn(
-            f"{name}: nothing in the planes of {where} speaks for the class in {int(silent.sum())} of {len(maps)} images, "
-            f"first in number {int(silent.nonzero()[0])}: their weighted sum is nowhere positive, there is nothing to draw",
+            f"{name}: nothing in the planes of {where} speaks for the class in {int(silent.sum())} of {len(maps)} "
+            f"images, first in number {int(silent.nonzero()[0])}: their weighted sum is nowhere positive",
             RuntimeWarning,
             stacklevel=3,
         )
