@@ -10,6 +10,7 @@ from __future__ import annotations
 from cnnaudit.activation.active_filters import ActiveFilters, active_filters
 from cnnaudit.activation.effects import effects
 from cnnaudit.activation.feature_maps import feature_maps
+from cnnaudit.activation.figures import draw_feature_maps, feature_map_grid, outlined
 from cnnaudit.activation.layers import spatial_layers
 from cnnaudit.activation.maximum import Maximum, TopImage, maximum_activation, top_images
 from cnnaudit.activation.receptive_field import Box, ReceptiveFields, receptive_field, receptive_fields
@@ -21,9 +22,12 @@ __all__ = [
     "ReceptiveFields",
     "TopImage",
     "active_filters",
+    "draw_feature_maps",
     "effects",
+    "feature_map_grid",
     "feature_maps",
     "maximum_activation",
+    "outlined",
     "receptive_field",
     "receptive_fields",
     "spatial_layers",
