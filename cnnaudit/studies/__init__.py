@@ -1,1 +1,36 @@
-"""Experiments on minimum models: pruning, classic filters, noise, similarity of filters, single pixels."""
+"""The future work of the thesis, done: studies that anybody can run again (`python -m cnnaudit study NAME`)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+from cnnaudit.errors import AuditError
+from cnnaudit.studies.study import Study
+from cnnaudit.wording import nearest
+
+#: Name of each study -> where it is defined; nothing is imported before it is asked for.
+STUDIES: Mapping[str, str] = {
+    "pruning": "cnnaudit.studies.pruning:PRUNING",
+    "classic-filters": "cnnaudit.studies.classic_filters:CLASSIC_FILTERS",
+    "filter-similarity": "cnnaudit.studies.filter_similarity:FILTER_SIMILARITY",
+    "noise": "cnnaudit.studies.noise_curve:NOISE",
+    "single-pixel": "cnnaudit.studies.single_pixel:SINGLE_PIXEL",
+}
+
+
+def study_named(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        AuditError: there is none.
+
+    Example:
+        >>> study_named("noise").title
+        'Noise against parameters and accuracy'
+    """
+    if name not in STUDIES:
+        raise AuditError(f"no study is called {name!r}{nearest(name, STUDIES)}")
+    module, _, attribute = STUDIES[name].partition(":")
+    study: Study = getattr(importlib.import_module(module), attribute)
+    return study

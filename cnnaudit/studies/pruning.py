@@ -147,7 +147,7 @@ def kept(network: Sequence[Row]) -> Mapping[str, tuple[int, int]]:
 
 def findings(rows: Sequence[Row]) -> list[str]:
     """What the rows say, a few sentences per data set."""
-    sentences = []
+    sentences = _headline(rows)
     for dataset, model in TABLE_I.items():
         found = networks(rows, dataset)
         dead = sum(row["dataset"] == dataset and row["kind"] in ("dead", "diverged") for row in rows)
@@ -164,6 +164,17 @@ def findings(rows: Sequence[Row]) -> list[str]:
         )
         sentences += [_by_role(found), _validation(found)]
     return sentences
+
+
+def _headline(rows: Sequence[Row]) -> list[str]:
+    """What is left of each minimum model, in one sentence."""
+    parts = []
+    for dataset, model in TABLE_I.items():
+        sizes = [smallest(network) for network in networks(rows, dataset)]
+        if sizes:
+            pruned, tuned = (float(np.median([size[how] for size in sizes])) for how in ("pruned", "tuned"))
+            parts.append(f"{pruned:g} of {model.parameters} on {dataset} ({tuned:g} where the rest is trained on)")
+    return [f"At no loss on the training images, in the median, there stay {joined(parts)}."] if parts else []
 
 
 def _by_role(found: Sequence[Sequence[Row]]) -> str:

@@ -56,7 +56,7 @@ class Study:
         default, quick: the two efforts.
         tasks: the independent parts, each plain values that also tell it from the others.
         run: the rows of one task, the same for the same task and effort.
-        findings: what the rows say, in sentences.
+        findings: what the rows say, in sentences; the first one is the headline.
     """
 
     name: str
