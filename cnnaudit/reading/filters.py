@@ -12,7 +12,7 @@ from cnnaudit.errors import UnsupportedError
 from cnnaudit.models import classic_filters
 
 MOST_TERMS = 3
-ALIKE = 0.9  # two filters of a mixture are never more alike than this (cosine)
+ALIKE = 0.8  # two filters of a mixture are never more alike than this (cosine)
 RANDOM = 2_000
 
 
@@ -95,7 +95,7 @@ class Decomposition:
 
     Attributes:
         cosines: with each classic filter; negative where it is the opposite one.
-        mixtures: the best single filter, the best two, the best three.
+        mixtures: of at most one, two and three filters, the best of each.
         span: the share that all classic filters together explain (least squares); `dimensions` of `size` are theirs, so
             that a random filter reaches dimensions / size on average.
     """
@@ -110,8 +110,9 @@ class Decomposition:
 def decompose(kernel: np.ndarray, seed: int = 0) -> Decomposition:
     """Explain a filter by the classic ones of its size: each alone, the best two and three, and all together.
 
-    The mixtures are found by trying every set of filters of which no two are more than .9 alike, and fitting each by
-    least squares. What random filters (normal weights) reach by the same search says what a share is worth.
+    A mixture has no filter that counts against its own likeness: each weight has the sign of that filter's cosine (a
+    non-negative fit of the filters or their opposites). Every set of filters of which no two are more than .8 alike is
+    tried. What random filters (normal weights) reach by the same search says what a share is worth.
 
     Args:
         kernel: (k, k), k at least 2.
@@ -131,20 +132,20 @@ def decompose(kernel: np.ndarray, seed: int = 0) -> Decomposition:
     names, atoms = list(bank), np.stack([values.ravel() for values in bank.values()])
     unit = kernel.ravel() / np.linalg.norm(kernel)
     random = np.random.default_rng(seed).normal(size=(RANDOM, unit.size))
-    random /= np.linalg.norm(random, axis=1, keepdims=True)
-    mixtures = []
-    for terms in range(1, min(MOST_TERMS, len(names)) + 1):
+    units = np.vstack([unit, random / np.linalg.norm(random, axis=1, keepdims=True)])
+    mixtures: list[Mixture] = []
+    best = np.zeros(len(units))
+    chosen: tuple[int, ...] = ()
+    for terms in range(1, MOST_TERMS + 1):
         sets = _sets(atoms, terms)
-        if not sets:
-            break
-        shares = np.stack([_explained(atoms[list(one)], np.vstack([unit, random])) for one in sets])
-        chosen = sets[int(shares[:, 0].argmax())]
-        solved = np.linalg.lstsq(atoms[list(chosen)].T, unit, rcond=None)[0]
+        shares = np.stack([best, *(_explained(atoms, one, units) for one in sets)])
+        best, chosen = shares.max(axis=0), (chosen, *sets)[int(shares[:, 0].argmax())]
+        solved = np.linalg.pinv(atoms[list(chosen)].T) @ unit
         order = np.argsort(-np.abs(solved), kind="stable")
         weights = {names[chosen[i]]: round(float(solved[i]), 6) for i in order}
-        middle, high = (float(q) for q in np.quantile(shares[:, 1:].max(axis=0), [0.5, 0.95]))
-        mixtures.append(Mixture(weights, float(shares[:, 0].max()), (middle, high)))
-    span = float(_explained(atoms, unit[None])[0])
+        middle, high = (float(q) for q in np.quantile(best[1:], [0.5, 0.95]))
+        mixtures.append(Mixture(weights, float(best[0]), (middle, high)))
+    span = float(((np.linalg.pinv(atoms) @ atoms @ unit) ** 2).sum())
     cosines = {name: float(atom @ unit) for name, atom in zip(names, atoms)}
     return Decomposition(cosines, tuple(mixtures), span, int(np.linalg.matrix_rank(atoms)), unit.size)
 
@@ -159,11 +160,11 @@ def _sets(atoms: np.ndarray, terms: int) -> list[tuple[int, ...]]:
     ]
 
 
-def _explained(atoms: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """The share of the energy of each unit vector (n, d) that lies in the span of the atoms (m, d)."""
-    u, s, _ = np.linalg.svd(atoms.T, full_matrices=False)
-    basis = u[:, s > 1e-9 * s[0]]
-    return np.asarray(((units @ basis) ** 2).sum(axis=1))
+def _explained(atoms: np.ndarray, chosen: tuple[int, ...], units: np.ndarray) -> np.ndarray:
+    """The share of each unit vector (n, d) that the chosen atoms explain; 0 where one counts against its likeness."""
+    some = atoms[list(chosen)]
+    weights, cosines = units @ np.linalg.pinv(some), units @ some.T
+    return np.where((weights * cosines > 0).all(axis=1), (weights * cosines).sum(axis=1), 0.0)
 
 
 def _checked(kernel: np.ndarray) -> np.ndarray:

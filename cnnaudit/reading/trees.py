@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,18 +103,25 @@ def grow(features: np.ndarray, labels: np.ndarray, names: Sequence[str], classes
 
 
 def cuts(root: Node, classes: Sequence[str]) -> list[str]:
-    """A line per answer: the questions that lead to it, then the class."""
+    """A line per answer: the range of each feature that leads to it, then the class."""
 
-    def below(node: Node, path: tuple[str, ...]) -> list[str]:
+    def below(node: Node, ranges: Mapping[str, tuple[str, str]]) -> list[str]:
         if node.yes is None or node.no is None:
-            return [f"{' and '.join(path) or 'always'}: {classes[node.answer]}"]
+            return [
+                f"{' and '.join(_range(name, *range) for name, range in ranges.items()) or 'always'}: "
+                f"{classes[node.answer]}"
+            ]
+        low, high = ranges.get(node.feature, ("", ""))
         threshold = f"{node.threshold:.3g}"
-        return [
-            *below(node.yes, (*path, f"{node.feature} <= {threshold}")),
-            *below(node.no, (*path, f"{node.feature} > {threshold}")),
-        ]
+        yes, no = {**ranges, node.feature: (low, threshold)}, {**ranges, node.feature: (threshold, high)}
+        return [*below(node.yes, yes), *below(node.no, no)]
 
-    return below(root, ())
+    return below(root, {})
+
+
+def _range(name: str, low: str, high: str) -> str:
+    """Such as `1 < x <= 3`; an empty bound is none."""
+    return f"{low} < {name} <= {high}" if low and high else f"{name} <= {high}" if high else f"{name} > {low}"
 
 
 def fold_numbers(labels: np.ndarray, seed: int) -> np.ndarray:

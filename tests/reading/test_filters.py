@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from cnnaudit.errors import UnsupportedError
 from cnnaudit.models import classic_filters
@@ -76,14 +77,15 @@ def test_a_mixture_of_two_is_taken_apart():
     assert weights["laplacian"] == pytest.approx(-1 / norm, abs=1e-5)
 
 
-def test_shares_are_those_of_least_squares_over_every_pair():
+def test_shares_are_those_of_non_negative_least_squares_over_every_pair():
     kernel, bank = RNG.normal(size=(3, 3)), classic_filters()
     unit = kernel.ravel() / np.linalg.norm(kernel)
     best = 0.0
     for a, b in itertools.combinations(bank.values(), 2):
-        if abs((a * b).sum()) <= 0.9:
+        if abs((a * b).sum()) <= 0.8:
             design = np.stack([a.ravel(), b.ravel()], 1)
-            best = max(best, 1 - ((unit - design @ np.linalg.lstsq(design, unit, rcond=None)[0]) ** 2).sum())
+            design = design * np.sign(unit @ design)
+            best = max(best, 1 - nnls(design, unit)[1] ** 2)
     found = decompose(kernel)
     assert found.mixtures[1].share == pytest.approx(best)
     shares = [mixture.share for mixture in found.mixtures]
