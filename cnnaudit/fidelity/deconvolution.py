@@ -19,7 +19,8 @@ from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions import calls
 
 Back = Callable[[torch.Tensor], torch.Tensor]
-_LINEAR = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d, nn.BatchNorm2d)
+_PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
+_LINEAR = (*_PADS, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.BatchNorm2d)
 
 
 @dataclass(frozen=True, slots=True)

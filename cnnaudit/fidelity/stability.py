@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ def agreement(weights: Sequence[np.ndarray]) -> float:
     rows = np.stack(weights)
     first, second = np.triu_indices(len(rows), 1)
     return float(rank_similarity(rows[first], rows[second]).mean())
+
+
+def segmentation_for(images: torch.Tensor) -> str:
+    """`quickshift`, which photographs are cut by; in images of less than 64 pixels it sees one segment: `slic`."""
+    return "quickshift" if min(images.shape[2:]) >= 64 else "slic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,13 @@ def lime_stability(subject: Subject, images: int, samples: int, rng: np.random.G
     from cnnaudit.attribution.lime import lime_explanation
 
     model = subject.target.model
+    settings: dict[str, Any] = {"samples": samples, "segmentation": segmentation_for(subject.images)}
+    seed %= 2**31
     found, skipped = [], ""
     for index in progress(range(images), "LIME", images):
         image, label = subject.images[index], int(subject.classes[index])
         try:
-            pair = [lime_explanation(model, image, label, samples=samples, seed=seed % 2**31 + k) for k in (0, 1)]
+            pair = [lime_explanation(model, image, label, seed=seed + k, **settings) for k in (0, 1)]
         except UnsupportedError as reason:
             skipped = str(reason)
             continue
@@ -73,7 +81,7 @@ def lime_stability(subject: Subject, images: int, samples: int, rng: np.random.G
     shares = []
     for image, box in zip(moved.images.to(subject.images.device), moved.boxes):
         try:
-            plane = lime_explanation(model, image, samples=samples, seed=seed % 2**31).pixels()
+            plane = lime_explanation(model, image, seed=seed, **settings).pixels()
         except UnsupportedError:
             continue
         shares.append(float(spill(torch.from_numpy(np.abs(plane))[None], [box])[0]))

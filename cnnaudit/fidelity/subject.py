@@ -64,7 +64,7 @@ class Subject:
         Raises:
             UnsupportedError: from the method.
         """
-        images = self.images[rows] if noise is None else self.images[rows] + noise[rows]
+        images = self.images[rows] if noise is None else (self.images[rows] + noise[rows]).clamp(0, 1)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.target.name, "fidelity", method.name))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # blank maps are counted, not announced

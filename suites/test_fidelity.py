@@ -1,0 +1,31 @@
+"""May the pictures of what a network looks at be believed?"""
+
+from __future__ import annotations
+
+from cnnaudit.checks.fidelity import (
+    check_deconvnet,
+    check_deletion,
+    check_integrity,
+    check_lime,
+    check_randomization,
+)
+
+
+def test_integrity(target, audit):
+    audit(check_integrity, target)
+
+
+def test_deconvnet(target, audit):
+    audit(check_deconvnet, target)
+
+
+def test_randomization(target, audit):
+    audit(check_randomization, target)
+
+
+def test_deletion(target, audit):
+    audit(check_deletion, target)
+
+
+def test_lime(target, audit):
+    audit(check_lime, target)
