@@ -27,7 +27,7 @@ _HOMES = {
     "load_report": "cnnaudit.report",
     "AuditTarget": "cnnaudit.target",
 }
-_PACKAGES = ("activation", "attribution", "data", "interventions", "models", "planted", "statistics", "training")
+_PACKAGES = ("activation", "attribution", "data", "interventions", "models", "planted", "statistics", "topology", "training")
 
 __all__ = [
     "AuditCrashError",

@@ -42,3 +42,14 @@ def relative_cost(benchmark):
 
     yield run
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def against(relative_cost):
+    """`against(name, ours, peer, rounds)`: ours and a peer's same work timed in turn, the ratio stored and returned."""
+    from cnnaudit.benchmarking.workloads import Workload
+
+    def run(name, ours, peer, rounds=5):
+        return relative_cost(name, Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0), rounds=rounds)
+
+    return run
