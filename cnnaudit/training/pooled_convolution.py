@@ -65,7 +65,7 @@ def _padded(images: torch.Tensor, convolution: nn.Conv2d) -> torch.Tensor:
 def pooled_maximum(
     patches: torch.Tensor, filters: torch.Tensor, activation: Activation
 ) -> tuple[torch.Tensor, PullBack]:
-    """Features max(activation(patch . filter)) of each window, (F, N windows), and their pull-back.
+    """Features max(activation(patch . filter)) of each window, (F, windows, N), and their pull-back.
 
     Ties go to the first pixel, as in `torch.nn.functional.max_pool2d`, which finds the maxima.
 
@@ -74,67 +74,81 @@ def pooled_maximum(
         filters: (F, K).
 
     Returns:
-        The features, and a function from a loss's gradient by feature, (F, N windows), to that by filter, (F, K).
+        The features, and a function from a loss's gradient by feature, (F, windows N), to that by filter, (F, K).
     """
     n, windows, area, taps = patches.shape
-    best = patches.new_empty(n, windows, len(filters))
-    pixel = torch.empty(n, windows, len(filters), dtype=torch.int64, device=patches.device)
-    for images, chosen, responses in _maps(patches, filters):
-        keys = responses if activation.rising else activation.value(responses)
-        pixels_first = keys.view(-1, windows, area, keys.shape[-1]).permute(0, 3, 1, 2)  # (n, F, windows, area)
-        values, where = functional.max_pool2d(pixels_first, (1, area), return_indices=True)
-        where = where.permute(0, 2, 3, 1).flatten(1, 2)
-        values = values.permute(0, 2, 3, 1).flatten(1, 2) if activation.rising else responses.gather(1, where)
-        count = chosen.stop - chosen.start
-        best[images, :, chosen], pixel[images, :, chosen] = values[..., :count], where[..., :count]
-    pixel += torch.arange(n, device=patches.device)[:, None, None] * (windows * area)
-    before, rows = (part.flatten(0, 1).t().contiguous() for part in (best, pixel))
+    blocks = []
+    for matrix in _matrices(patches, filters):
+        found = [_peaks(responses, activation) for responses in _maps(patches, matrix)]
+        blocks.append([torch.cat(parts).permute(1, 2, 0, 3).flatten(2) for parts in zip(*found)])
+    before, pixels = (torch.cat(parts)[: len(filters)].contiguous() for parts in zip(*blocks))
+    rows = pixels + torch.arange(0, n * windows * area, windows * area, device=patches.device)
     features = activation.value(before)
 
     def pull_back(upstream: torch.Tensor) -> torch.Tensor:
-        share = upstream * activation.slope(before, features)
-        return functional.embedding_bag(rows, patches.view(-1, taps), per_sample_weights=share, mode="sum")
+        share = upstream.view_as(before) * activation.slope(before, features)
+        table = patches.view(-1, taps)
+        return functional.embedding_bag(rows.flatten(1), table, per_sample_weights=share.flatten(1), mode="sum")
 
     return features, pull_back
+
+
+def _peaks(responses: torch.Tensor, activation: Activation) -> tuple[torch.Tensor, torch.Tensor]:
+    """The response that gives each window's maximum, and its pixel counted through the image: (n, F, windows, 1)."""
+    responses = responses.permute(0, 3, 1, 2)  # (n, F, windows, area); in memory the filters stay next to one another
+    window = (1, responses.shape[3])
+    if activation.rising:
+        return functional.max_pool2d_with_indices(responses, window)
+    pixels = functional.max_pool2d_with_indices(activation.value(responses), window)[1]
+    return responses.flatten(2).gather(2, pixels.flatten(2))[..., None], pixels
 
 
 def pooled_average(
     patches: torch.Tensor, filters: torch.Tensor, activation: Activation
 ) -> tuple[torch.Tensor, PullBack]:
     """Features mean(activation(patch . filter)) of each window; the rest is as in `pooled_maximum`."""
-    n, windows, area, taps = patches.shape
-    features = patches.new_empty(n, windows, len(filters))
-    slopes = patches.new_empty(n, windows, len(filters), taps)  # of each feature by its filter
-    for images, chosen, responses in _maps(patches, filters):
-        values = activation.value(responses)
-        slope = activation.slope(responses, values).view(-1, area, responses.shape[-1])
-        mean = torch.bmm(slope.transpose(1, 2), patches[images].view(-1, area, taps)) / area
-        count = chosen.stop - chosen.start
-        features[images, :, chosen] = values.view(-1, windows, area, values.shape[-1]).mean(2)[..., :count]
-        slopes[images, :, chosen] = mean.view(-1, windows, *mean.shape[1:])[:, :, :count]
+    windows, area, taps = patches.shape[1:]
+    features, slopes = [], []  # slopes: of each feature by its filter
+    for matrix in _matrices(patches, filters):
+        of_images, first = [], 0
+        for responses in _maps(patches, matrix):
+            count = len(responses)
+            seen = patches[first : first + count].view(-1, area, taps)
+            values = activation.value(responses)
+            slope = activation.slope(responses, values).view(-1, area, values.shape[3])
+            mean = torch.bmm(slope.mT, seen).div_(area).view(count, windows, -1, taps)
+            of_images.append((values.mean(2), mean))
+            first += count
+        value, slope = (torch.cat(parts) for parts in zip(*of_images))
+        features.append(value.permute(2, 1, 0))
+        slopes.append(slope.permute(2, 1, 0, 3))
+    by_filter = torch.cat(slopes)[: len(filters)].flatten(1, 2)
 
     def pull_back(upstream: torch.Tensor) -> torch.Tensor:
-        return torch.einsum("fr,rfk->fk", upstream, slopes.flatten(0, 1))
+        return torch.bmm(upstream.view(len(filters), 1, -1), by_filter)[:, 0]
 
-    return features.flatten(0, 1).t(), pull_back
+    return torch.cat(features)[: len(filters)].contiguous(), pull_back
 
 
-def _maps(patches: torch.Tensor, filters: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    """The responses of some filters to some images at a time: which images, which filters, (n, windows area, F).
+def _matrices(patches: torch.Tensor, filters: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The filters as columns, (K, F'), as many at once as the cache allows; on a CPU filled up with zeros."""
+    width = len(filters)
+    if patches.device.type == "cpu":
+        fitting = _BLOCK_CPU // (patches.shape[1] * patches.shape[2])
+        width = min(max(fitting // _LANES * _LANES, _WIDTH // 4), _WIDTH)
+        filters = functional.pad(filters, (0, 0, 0, -len(filters) % _LANES))
+    for block in filters.split(width):  # type: ignore[no-untyped-call]
+        yield block.t().contiguous()
 
-    On a CPU the last axis is filled up with zeros; what is yielded lives until the next turn.
-    """
+
+def _maps(patches: torch.Tensor, matrix: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The responses (n, windows, area, F) of some images at a time; what is yielded lives until the next turn."""
     n, windows, area, taps = patches.shape
-    on_cpu = patches.device.type == "cpu"
-    block = _BLOCK_CPU if on_cpu else _BLOCK
-    columns = functional.pad(filters, (0, 0, 0, -len(filters) % _LANES)) if on_cpu else filters
-    width = min(len(columns), max(_WIDTH // 4, min(_WIDTH, block // (windows * area) // _LANES * _LANES)))
-    height = max(1, block // (windows * area * width))
-    flat = patches.view(n, windows * area, taps)
-    for left in range(0, len(columns), width):
-        matrix = columns[left : left + width].t().contiguous()
-        chosen = slice(left, min(left + width, len(filters)))
-        for top in range(0, n, height):
-            images = slice(top, min(top + height, n))
-            product = torch.mm(flat[images].view(-1, taps), matrix)
-            yield images, chosen, product.view(images.stop - top, windows * area, -1)
+    width = matrix.shape[1]
+    block = _BLOCK_CPU if patches.device.type == "cpu" else _BLOCK
+    height = min(n, max(1, block // (windows * area * width)))
+    buffer = patches.new_empty(height * windows * area, width)
+    whole = buffer.view(height, windows, area, width)
+    for part in patches.view(-1, taps).split(len(buffer)):  # type: ignore[no-untyped-call]
+        torch.mm(part, matrix, out=buffer[: len(part)])
+        yield whole[: len(part) // (windows * area)]

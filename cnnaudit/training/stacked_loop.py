@@ -13,8 +13,8 @@ from cnnaudit.progress import progress
 Outcome = Literal["trained", "dead", "diverged", "reached"]
 Buffers = dict[str, torch.Tensor]
 
-#: Steps in a row in which a model's logits did not depend on the image, before it counts as dead. Adam's momentum has
-#: decayed to 0.9**100 = 3e-5 by then, so a ReLU that does not fire will not come back.
+#: For so many steps the logits of a model must not have depended on the image, as the first batch of each epoch shows,
+#: before it counts as dead. Adam's momentum has decayed to 0.9**100 = 3e-5 by then: a silent ReLU stays silent.
 DEAD_STEPS = 100
 _EVALUATED_AT_ONCE = 250
 
@@ -132,15 +132,15 @@ def _epoch(
     """One pass over the data: which models' losses stayed finite, and their accuracy on the batches as trained on."""
     models, device = len(stack.rows), stack.rows.device
     loss_sum, correct = torch.zeros(models, device=device), torch.zeros(models, device=device)
-    varied = torch.zeros(models, dtype=torch.bool, device=device)
     for number, indices in enumerate(batches):
         step = epoch * len(batches) + number
         losses, logits, gradient = kernel.step(stack.weights, stack.buffers, indices)
         factor = (1 + math.cos(math.pi * step / (plan.epochs * len(batches)))) / 2 if plan.schedule == "cosine" else 1.0
         _adam(stack, gradient * trainable, stack.rates * factor, trainable, step + 1, plan.weight_decay)
         loss_sum += losses * len(indices)
-        correct += (logits.argmax(2) == labels[indices]).sum(1)
-        varied |= _varies(logits)
+        correct += (logits.max(2).indices == labels[indices]).sum(1)
+        if not number:
+            varied = _varies(logits)
     stack.constant_steps = torch.where(varied, 0, stack.constant_steps + len(batches))
     finite = loss_sum.isfinite() & stack.weights.isfinite().all(1)
     return finite, correct.double() / sum(map(len, batches))

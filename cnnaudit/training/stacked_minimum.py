@@ -33,7 +33,7 @@ Parameters = dict[str, torch.Tensor]  # by name, (M, ...)
 
 
 class Layer(NamedTuple):
-    """A linear layer at work: (M, B, inputs) and (M, B, outputs)."""
+    """A linear layer at work: (M, inputs, B) and (M, outputs, B), one column for each image."""
 
     inputs: torch.Tensor
     output: torch.Tensor
@@ -110,69 +110,67 @@ class MinimumModels:
         self, weights: torch.Tensor, buffers: Buffers, indices: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Mean cross-entropy (M,), logits (M, B, K) and gradient (M, P) of one batch."""
-        patches = self._patches(self._images[indices]) if self._stored is None else self._stored[indices]
+        stored = self._stored
+        patches = self._patches(self._images[indices]) if stored is None else stored.index_select(0, indices)
         parameters = columns_of(self._template, weights)
         features, pull_back = self._features(patches, parameters)
         layers = self._head(features, parameters)
         logits = layers[-1].output
-        shares = logits.log_softmax(2)
-        answer = self._labels[indices].expand(len(weights), -1)[..., None]
-        losses = -shares.gather(2, answer).mean((1, 2))
-        upstream = shares.exp().scatter_add_(2, answer, shares.new_tensor(-1.0).expand(answer.shape)) / len(indices)
+        shares, labels = logits.log_softmax(1), self._labels[indices][None]
+        losses = -shares.gather(1, labels.expand(len(weights), 1, -1)).mean((1, 2))
+        truth = shares.new_zeros(shares.shape[1:]).scatter_(0, labels, 1.0)
+        upstream = shares.exp().sub_(truth).div_(len(indices))
         gradients = self._gradients(upstream, layers, parameters, pull_back)
-        return losses, logits, torch.cat([gradients[name].flatten(1) for name in parameters], 1)
+        return losses, logits.mT, torch.cat([gradients[name].flatten(1) for name in parameters], 1)
 
     @torch.no_grad()
     def logits(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor) -> torch.Tensor:
         """Logits (M, n, K)."""
         parameters = columns_of(self._template, weights)
         features, _ = self._features(self._patches(images), parameters)
-        return self._head(features, parameters)[-1].output
+        return self._head(features, parameters)[-1].output.mT
 
     def _patches(self, images: torch.Tensor) -> torch.Tensor:
         return patches_of(images, self._design.convolution[1], self._design.pool)
 
     def _features(self, patches: torch.Tensor, parameters: Parameters) -> tuple[torch.Tensor, PullBack]:
-        """Features (M, B, filters windows), in the order of `Flatten`, and their pull-back onto (M, filters, K)."""
+        """Features (M, filters windows, B), in the order of `Flatten`, and their pull-back onto (M, filters, K)."""
         name = self._design.convolution[0]
         filters = parameters[f"{name}.weight"].flatten(2)
         if f"{name}.bias" in parameters:
             filters = torch.cat([filters, parameters[f"{name}.bias"][..., None]], 2)
-        models, count, taps = filters.shape
-        batch, windows = patches.shape[:2]
         pool = pooled_average if self._design.average else pooled_maximum
         features, by_filter = pool(patches, filters.flatten(0, 1), self._design.activation)
 
         def pull_back(upstream: torch.Tensor) -> torch.Tensor:
-            by_feature = upstream.view(models, batch, count, windows).transpose(1, 2).reshape(models * count, -1)
-            return by_filter(by_feature).view(models, count, taps)
+            return by_filter(upstream.reshape(len(features), -1)).view_as(filters)
 
-        return features.view(models, count, batch, windows).transpose(1, 2).reshape(models, batch, -1), pull_back
+        return features.view(len(filters), -1, len(patches)), pull_back
 
     def _head(self, features: torch.Tensor, parameters: Parameters) -> list[Layer]:
         """What goes into each linear layer, and what comes out of it, before its activation."""
         layers = []
         inputs = features
         for name, activation in self._design.dense:
-            weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
-            product = torch.bmm(inputs, weight.mT)
-            layers.append(Layer(inputs, product if bias is None else product.add_(bias[:, None])))
-            inputs = activation.value(layers[-1].output) if activation else inputs
+            product = torch.bmm(parameters[f"{name}.weight"], inputs)
+            bias = parameters.get(f"{name}.bias")
+            layers.append(Layer(inputs, product if bias is None else product.add_(bias[..., None])))
+            inputs = activation.value(product) if activation else inputs
         return layers
 
     def _gradients(
         self, upstream: torch.Tensor, layers: list[Layer], parameters: Parameters, pull_back: PullBack
     ) -> Parameters:
-        """Of each parameter by name, from the gradient of the logits (M, B, K)."""
+        """Of each parameter by name, from the gradient of the logits (M, K, B)."""
         gradients: Parameters = {}
         for number in reversed(range(len(layers))):
-            name = self._design.dense[number][0]
-            gradients[f"{name}.weight"] = torch.bmm(upstream.mT, layers[number].inputs)
-            gradients[f"{name}.bias"] = upstream.sum(1)
-            upstream = torch.bmm(upstream, parameters[f"{name}.weight"])
+            name, inputs = self._design.dense[number][0], layers[number].inputs
+            gradients[f"{name}.weight"] = torch.bmm(upstream, inputs.mT)
+            gradients[f"{name}.bias"] = upstream.sum(2)
+            upstream = torch.bmm(parameters[f"{name}.weight"].mT, upstream)
             activation = self._design.dense[number - 1][1] if number else None
             if activation:
-                upstream *= activation.slope(layers[number - 1].output, layers[number].inputs)
+                upstream *= activation.slope(layers[number - 1].output, inputs)
         name = self._design.convolution[0]
         filters = pull_back(upstream)
         taps = parameters[f"{name}.weight"][0, 0].numel()

@@ -67,8 +67,10 @@ def alone(model: nn.Module, data: Arrays, seed: int, rate: float, epochs: int) -
     ],
     ids=["16", "109", "333", "replicate", "any architecture"],
 )
-def test_equals_models_trained_alone(build: Callable[[], nn.Module], data: Arrays) -> None:
-    """A hundred steps."""
+def test_equals_models_trained_alone(build: Callable[[], nn.Module]) -> None:
+    """A hundred steps, without noise: among noisy patches, rounding may decide which of two is the maximum."""
+    drawn = shapes("scaling", noise=0, inverted=True, n_per_class=107)
+    data = drawn.images[:320], drawn.labels[:320]
     found = train_stacked(build, data, seeds=2, learning_rates=(0.01, 0.03), epochs=10)
     assert found.seeds.tolist() == [0, 1, 0, 1]
     assert found.learning_rates.tolist() == [0.01, 0.01, 0.03, 0.03]
