@@ -170,11 +170,12 @@ def _headline(rows: Sequence[Row]) -> list[str]:
     if not complete:
         return []
     good = [dataset for dataset in complete if as_good(rows, dataset)]
-    low_of = {
+    interval_of = {
         dataset: faster(epochs_of(of_arm(rows, dataset, "initialized")), epochs_of(of_arm(rows, dataset, "learned")))[1]
         for dataset in complete
     }
-    sooner, later = ([d for d in complete if test(low_of[d])] for test in (lambda i: i[0] > 0.5, lambda i: i[1] < 0.5))
+    sooner = [dataset for dataset in complete if interval_of[dataset][0] > 0.5]
+    later = [dataset for dataset in complete if interval_of[dataset][1] < 0.5]
     return [
         f"A frozen classic filter does as well as the median learned one on {_sets(good, complete)}. Starting from "
         f"classic filters, training is sooner at the accuracy on {_sets(sooner, complete)}, later on "
