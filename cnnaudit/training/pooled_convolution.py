@@ -62,6 +62,26 @@ def _padded(images: torch.Tensor, convolution: nn.Conv2d) -> torch.Tensor:
     return functional.pad(images, (*sides[1], *sides[0]), mode=mode)
 
 
+def without_repeats(patches: torch.Tensor, pool: int) -> torch.Tensor:
+    """The patches less those that equal their left or upper neighbor in the window, (N, windows, fewer, K).
+
+    A maximum is the same without them, and on images with plain areas most go. The order stays; windows that have
+    fewer patches than others are filled up with their first.
+    """
+    n, windows, area, taps = patches.shape
+    grid = patches.view(n, windows, pool, pool, taps)
+    new = torch.ones(n, windows, pool, pool, dtype=torch.bool, device=patches.device)
+    new[:, :, :, 1:] &= (grid[:, :, :, 1:] != grid[:, :, :, :-1]).any(4)
+    new[:, :, 1:] &= (grid[:, :, 1:] != grid[:, :, :-1]).any(4)
+    new = new.flatten(2)
+    most = int(new.sum(2).max())
+    places = torch.where(new, new.cumsum(2) - 1, most)
+    pixels = torch.zeros(n, windows, most + 1, dtype=torch.int64, device=patches.device)
+    pixels.scatter_(2, places, torch.arange(area, device=patches.device).expand_as(places))
+    rows = pixels[..., :most] + torch.arange(0, n * windows * area, area, device=patches.device).view(n, windows, 1)
+    return patches.view(-1, taps).index_select(0, rows.flatten()).view(n, windows, most, taps)
+
+
 def pooled_maximum(
     patches: torch.Tensor, filters: torch.Tensor, activation: Activation
 ) -> tuple[torch.Tensor, PullBack]:

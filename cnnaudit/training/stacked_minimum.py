@@ -22,6 +22,7 @@ from cnnaudit.training.pooled_convolution import (
     patches_of,
     pooled_average,
     pooled_maximum,
+    without_repeats,
 )
 from cnnaudit.training.stacked_any import Buffers, columns_of
 
@@ -102,8 +103,10 @@ class MinimumModels:
 
     def __init__(self, template: nn.Module, design: Design, images: torch.Tensor, labels: torch.Tensor) -> None:
         self._template, self._design, self._images, self._labels = template, design, images, labels
-        first = self._patches(images[:1])
-        self._stored = self._patches(images) if len(images) * first.numel() <= _STORED_PATCHES else None
+        self._stored: torch.Tensor | None = None
+        if len(images) * self._patches(images[:1]).numel() <= _STORED_PATCHES:
+            patches = self._patches(images)
+            self._stored = patches if design.average else without_repeats(patches, design.pool)
 
     @torch.no_grad()
     def step(
