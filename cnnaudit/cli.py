@@ -1,4 +1,4 @@
-"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, search, calibrate}`."""
+"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, search, look, study, calibrate}`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnaudit.errors import AuditError, ConfigError
+from cnnaudit.studies import STUDIES
 
 PROG = "python -m cnnaudit"
 
@@ -109,6 +110,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(run=_search)
 
+    look = commands.add_parser("look", help="one page of what a model makes of an image, layer by layer")
+    look.add_argument("image", metavar="IMAGE", help="an image file, or validation[17] for one of the target's own")
+    look.add_argument("--audit-config", type=Path, metavar="AUDIT.TOML", help="the model that it is shown to")
+    look.add_argument("--output", type=Path, metavar="FILE", help="default: reports/TARGET/look-IMAGE.html")
+    look.add_argument(
+        "--layers", nargs="+", default=(), metavar="LAYER", help="as in named_modules(), or block1/relu:2"
+    )
+    look.add_argument("--class", dest="class_name", metavar="NAME", help="what to explain (default: the prediction)")
+    look.add_argument("--report", type=Path, default=Path("reports"), metavar="DIR", help="where audits are reported")
+    look.add_argument(
+        "--fidelity",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure which methods can be trusted where no report tells (default: yes)",
+    )
+    look.add_argument("--seed", type=int, default=0)
+    look.set_defaults(run=_look)
+
+    study = commands.add_parser("study", help="the studies of the minimum models: a table, a figure and a page each")
+    study.add_argument("names", nargs="+", choices=list(STUDIES), metavar="STUDY", help=", ".join(STUDIES))
+    study.add_argument("--output", type=Path, default=Path("reports/studies"), metavar="DIR")
+    study.add_argument("--jobs", type=int, default=-1, help="processes of one thread each (default: one per core)")
+    study.add_argument("--seeds", type=int, help="networks of each kind (default: each study's own number)")
+    study.add_argument("--quick", action="store_true", help="a first look in about a minute each")
+    study.set_defaults(run=_study)
+
     calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
     calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
     calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
@@ -203,6 +230,20 @@ def _search(options: argparse.Namespace) -> int:
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.configs, Options(**asked))
+
+
+def _look(options: argparse.Namespace) -> int:
+    from cnnaudit.pages.look import Options, command
+
+    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    return command(options.image, options.audit_config, Options(**{**asked, "layers": tuple(options.layers)}))
+
+
+def _study(options: argparse.Namespace) -> int:
+    from cnnaudit.pages.study import Options, command
+
+    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    return command(options.names, Options(**asked))
 
 
 def _calibrate(options: argparse.Namespace) -> int:
