@@ -1,4 +1,4 @@
-"""The command line: `python -m cnnaudit {init, checks, audit, accept, report, compare, search, look, study, calibrate}`."""
+"""The command line: `python -m cnnaudit COMMAND`; `--help` lists the commands."""
 
 from __future__ import annotations
 

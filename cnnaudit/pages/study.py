@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from cnnaudit import evidence
 from cnnaudit.evidence import Evidence
 from cnnaudit.pages import study_figures
 from cnnaudit.pages.document import Drawing, Section, write_document
-from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel
-from cnnaudit.studies.study import Effort, Results, Row, Study
+from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel, study_named
+from cnnaudit.studies.study import Effort, Results, Row, Study, conduct
 from cnnaudit.studies.summary import of_kind, quartiles
 from cnnaudit.studies.thesis import SOURCE, TABLE_I
 
@@ -31,6 +32,44 @@ CAPTIONS: Mapping[str, str] = {
     "single-pixel": "How many images have at least one pixel that, set to black or white, changes the predicted class.",
 }
 SIDE = 140  # pixels of an enlarged example
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command is asked for: where files go, processes (-1: one per core), seeds (None: the effort's)."""
+
+    output: Path = Path("reports/studies")
+    jobs: int = -1
+    seeds: int | None = None
+    quick: bool = False
+
+
+def command(names: Sequence[str], options: Options) -> int:
+    """Conduct studies one after the other, write their tables, figures and pages, and print what was found.
+
+    Raises:
+        AuditError: a name or a number of seeds that there is not.
+        KeyboardInterrupt: interrupted; what has finished is kept, and the same command goes on.
+    """
+    for study in [study_named(name) for name in names]:
+        effort = study.effort(options.quick, options.seeds)
+        print(f"{study.title}: {effort}")
+        try:
+            results = conduct(study, effort, options.output, options.jobs)
+        except KeyboardInterrupt:
+            print(f"What has finished is kept in {options.output}; the same command goes on from there.")
+            raise
+        paths = write_study(study, effort, results, options.output, _command_line(study, options))
+        print("\n".join(f"  {sentence}" for sentence in study.findings(results.rows)))
+        for path in (options.output / f"{study.name}.csv", *paths):
+            print(f"wrote {path}")
+    return 0
+
+
+def _command_line(study: Study, options: Options) -> str:
+    """The command that makes a study again."""
+    seeds = "" if options.seeds is None else f" --seeds {options.seeds}"
+    return f"python -m cnnaudit study {study.name}{seeds}{' --quick' if options.quick else ''}"
 
 
 def write_study(study: Study, effort: Effort, results: Results, folder: Path, command: str) -> list[Path]:
@@ -64,7 +103,8 @@ def content(study: Study, effort: Effort, results: Results, command: str) -> tup
     )
     sections = [
         Section("The question", [study.question, f"{study.thesis} ({SOURCE}.)"]),
-        Section("What was found", found[1:], [figure]),
+        Section("What was found", [], [figure]),
+        Section("In words", found[1:]),
         *(Section("In numbers", [], tables) for tables in [TABLES[study.name](results.rows)] if tables),
         Section("How it was measured", [*study.method, cost]),
     ]
@@ -179,7 +219,7 @@ def _pixels(rows: Sequence[Row]) -> list[Evidence]:
     found: list[Evidence] = []
     for name in dict.fromkeys(row["name"] for row in of_kind(rows, "example")):
         pictures, captions = [], []
-        for row in [row for row in of_kind(rows, "example") if row["name"] == name][:3]:
+        for row in [row for row in of_kind(rows, "example") if row["name"] == name][::2][:3]:
             before, after = single_pixel.example_images(row).numpy()
             pictures += [_enlarged(before), _framed(_enlarged(after), after.shape[-1], row["row"], row["column"])]
             captions += [f"{row['label']}, answered {row['before']}", f"answered {row['after']}: one pixel is changed"]

@@ -59,13 +59,15 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
 
 def shown(value: float, digits: int = 3) -> str:
-    """A number with so many digits after the point; 'never' for infinity.
+    """A number with so many digits after the point, for counts (0 digits) with what they have; 'never' for infinity.
 
     Example:
-        >>> shown(0.9), shown(12, 0), shown(float("inf"))
-        ('0.900', '12', 'never')
+        >>> shown(0.9), shown(12.5, 0), shown(float("inf"))
+        ('0.900', '12.5', 'never')
     """
-    return f"{value:.{digits}f}" if np.isfinite(value) else "never"
+    if not np.isfinite(value):
+        return "never"
+    return f"{value:.{digits}f}" if digits else f"{value:g}"
 
 
 def median_with_interval(values: Sequence[float], digits: int = 3) -> str:
