@@ -15,7 +15,7 @@ from cnnaudit.fidelity.deconvolution import chain, misplaced, reconstruct
 from cnnaudit.interventions import record
 from cnnaudit.interventions.rectification import relu_rule
 
-_UNITS = 3
+_UNITS = 2
 
 
 def rectified_maps(model: nn.Module, images: torch.Tensor) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-FRACTIONS = (0.05, 0.1, 0.2, 0.4)
+FRACTIONS = (0.05, 0.15, 0.4)
 
 Probability = Callable[[torch.Tensor], np.ndarray]
 

@@ -19,7 +19,7 @@ from cnnaudit.fidelity.placed import Box, spill
 from cnnaudit.fidelity.randomization import Randomization
 
 Tables = Callable[[str, bool], list[Evidence]]
-_BESIDE = ("gradient", "gradient_times_input", "guided_backpropagation", "edges", "blank")
+_BESIDE = ("gradient", "guided_backpropagation", "edges", "blank")
 
 
 def randomization_tables(measured: Mapping[str, Randomization]) -> Tables:

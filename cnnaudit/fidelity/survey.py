@@ -18,6 +18,7 @@ from cnnaudit.fidelity.subject import Subject
 from cnnaudit.progress import progress
 
 STAGED = 4  # images whose maps in half-random networks are shown
+MEASURED = 8  # images that a random network's batch statistics are measured on
 
 Measured = TypeVar("Measured")
 
@@ -43,9 +44,9 @@ def randomizations(
     names = weighted_layers(model)
     for index in progress(range(n), "random networks", n):
         one = slice(index, index + 1)
-        nets = [(rows, randomized(model, subject.images[:n], generator))]
+        nets = [(rows, randomized(model, subject.images[:MEASURED], generator))]
         if index < STAGED:
-            nets.append((halves, randomized(model, subject.images[:n], generator, names[len(names) // 2 :])))
+            nets.append((halves, randomized(model, subject.images[:MEASURED], generator, names[len(names) // 2 :])))
         for name in [name for name, own in maps.items() if len(own) > index and name not in reasons]:
             try:
                 for into, net in nets:

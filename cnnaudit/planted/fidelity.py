@@ -280,12 +280,12 @@ POPULATIONS: tuple[Population, ...] = (
         for source in _SOURCES
     ),
     *(
-        Population(id, f"LeNets on {source}", partial(plain, source=source, trained=True), 10, part)
+        Population(id, f"LeNets on {source}", partial(plain, source=source, trained=True), 6, part)
         for id, part in _TRAINED
         for source in _SOURCES
     ),
     *(
-        Population(id, "the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 10, part)
+        Population(id, "the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part)
         for id, part in ((_BACK, "definition"), *_TRAINED)
     ),
     Population("fidelity.lime", "ink, row by row", weighed, 20),
