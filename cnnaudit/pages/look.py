@@ -234,8 +234,8 @@ def _unit(target: AuditTarget, seen: Seen, layers: dict[str, torch.Tensor]) -> l
             pictures.append(outlined(candidates[top.index], top.box))
             captions.append(f"{split}[{index}], {label}: {top.value:.3g}")
     text = [
-        f"Unit {unit} of layer {layer} has the layer's largest value in this image. The frame holds the pixels that the "
-        f"unit can see there, {by(box.size)} of {by(seen.pixels.shape[1:])}."
+        f"Unit {unit} of layer {layer} has the layer's largest value in this image. The frame holds the pixels that "
+        f"the unit can see there, {by(box.size)} of {by(seen.pixels.shape[1:])}."
         + (f" Beside it the {TOP} of {len(indices)} {split} images that activate it most." if split else "")
     ]
     return [

@@ -144,13 +144,15 @@ def occlusion_parts(target: AuditTarget, image: torch.Tensor, class_index: int) 
 
     window = tuple(max(1, side // WINDOWS) for side in image.shape[1:])
     stride = tuple(max(1, side // 2) for side in window)
-    maps = occlusion_maps(
-        target.model,
-        image[None].to(target.device),
-        class_index,
-        window=(window[0], window[1]),
-        stride=(stride[0], stride[1]),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that it computes what a window leaves alone, too
+        maps = occlusion_maps(
+            target.model,
+            image[None].to(target.device),
+            class_index,
+            window=(window[0], window[1]),
+            stride=(stride[0], stride[1]),
+        )
     own = float(maps.own_probability[0])
     heat = heat_map(
         f"What of the probability {own:.3f} is lost with a window of {window[0]} x {window[1]} hidden there",
