@@ -209,8 +209,18 @@ def _reach(rows: Sequence[Row], dataset: str) -> str:
         f"training accuracy), {best}, reaches {spread(accuracies(frozen[best]))}, all {len(frozen)} together "
         f"{spread([value for found in frozen.values() for value in accuracies(found)])}, frozen random ones "
         f"{spread(accuracies(of_arm(rows, dataset, 'random')))}. {len(good)} of {len(frozen)} classic filters have "
-        f"a median no lower than that of learned filters" + (f": {', '.join(good)}." if good else ".")
+        "a median no lower than that of learned filters"
+        + (f": {', '.join(good)}." if good else ".")
+        + _dead(rows, dataset)
     )
+
+
+def _dead(rows: Sequence[Row], dataset: str) -> str:
+    """How many networks answer every image alike."""
+    arms = {arm: of_arm(rows, dataset, arm) for arm in ("frozen", "initialized", "learned")}
+    dead = {arm: sum(row["outcome"] == "dead" for row in found) for arm, found in arms.items()}
+    counts = ", ".join(f"{dead[arm]} of {len(arms[arm])} ({ARMS[arm]})" for arm in arms)
+    return f" Networks that answer every image alike: {counts}." if any(dead.values()) else ""
 
 
 def _speed(rows: Sequence[Row], dataset: str) -> str:
