@@ -37,6 +37,7 @@ def test_every_part_is_shown_and_every_text_escaped():
         "a &lt;gray&gt;",
     ):
         assert text in page
+    assert '<figure class="drawing full">' in page  # the one that is wide
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
 
 
