@@ -165,7 +165,7 @@ def _contents(reading: Reading) -> Part:
         [k + 1, *(int(((found.labels == k) & (reading.images.groups == group)).sum()) for group in groups)]
         for k in range(len(found.centers))
     ]
-    columns = ["no.", *(reading.images.group_names[group] for group in groups)]
+    columns = ["#", *(reading.images.group_names[group] for group in groups)]
     return evidence.table("Images in each cluster", columns, rows)
 
 
@@ -255,7 +255,7 @@ def _filters(reading: Reading) -> list[Part]:
 
 
 def _classic(reading: Reading) -> Part:
-    columns = ["no.", "wants", "slope's share", "most like", "cosine", "its share", "95% of random"]
+    columns = ["#", "wants", "slope's share", "most like", "cosine", "its share", "95% of random"]
     rows: list[list[object]] = []
     for one in reading.filters:
         direction, parts = one.direction, one.decomposition

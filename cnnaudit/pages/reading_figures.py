@@ -130,7 +130,8 @@ def _branch(axes: Axes, node: Node, x: int, top: int, depth: int, classes: Seque
         axes.plot([x + 0.3, x + 0.72, x + 0.72, x + 1], [y, y, height, height], color=FAINT, linewidth=1, zorder=0)
         axes.text(x + 0.74, height, word, fontsize=7, va="bottom", color=INK)
     feature, _, where = printable(node.feature).partition(" (")
-    lines = [*textwrap.wrap(feature, 13), *textwrap.wrap(where.rstrip(")"), 13), f"≤ {node.threshold:.3g}?"]
+    place = [where.rstrip(")")] if 0 < len(where) <= 13 else []
+    lines = [*textwrap.wrap(feature, 13), *place, f"≤ {node.threshold:.3g}?"]
     box = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
     axes.text(x, y, "\n".join(lines), va="center", fontsize=8, bbox=box)
     return y
@@ -221,7 +222,8 @@ def elbow_curve(reading: Reading) -> Figure:
     for k in sorted({k for k in found.chosen.values() if k is not None}):
         rules = [rule for rule, number in found.chosen.items() if number == k]
         height = float(y[k - 1])
-        lift = lift + 26 if k - before[0] < 4 and before[1] - height < 0.1 else 9
+        left = k < found.ks[-1] * 0.7
+        lift = lift + 26 if k - before[0] < 4 and before[1] - height < 0.1 else 9 if left else 26
         before = (k, height)
         axes.plot([k], [height], marker="o", markersize=9, markerfacecolor="none", color=MARK, markeredgewidth=2)
         axes.annotate(
@@ -230,7 +232,7 @@ def elbow_curve(reading: Reading) -> Figure:
             (4, lift),
             textcoords="offset points",
             fontsize=8,
-            ha="left" if k < found.ks[-1] * 0.7 else "right",
+            ha="left" if left else "right",
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6} if lift > 9 else None,
         )
     axes.set(xlabel="clusters", ylabel="inertia (1 cluster = 1)", ylim=(0, 1.12))

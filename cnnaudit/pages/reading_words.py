@@ -99,7 +99,7 @@ def trees(reading: Reading) -> list[str]:
 def tree_caption(tree: Tree, classes: tuple[str, ...]) -> str:
     """The cuts in words, where they are few."""
     lines = cuts(tree.root, classes)
-    return f"{'; '.join(lines)}." if len(lines) <= 4 else "Follow the questions from the left."
+    return f"{'; '.join(lines).replace('<=', '≤')}." if len(lines) <= 4 else "Follow the questions from the left."
 
 
 def components(reading: Reading) -> list[str]:
