@@ -25,14 +25,14 @@ LAYERS = [
     },
     {"target", "models", "data", "interventions"},
     {"training"},
-    {"activation", "attribution", "behavior", "dataset", "padding", "separability", "topology"},
+    {"activation", "attribution", "behavior", "dataset", "optimization", "padding", "separability", "topology"},
     {"fidelity", "reading", "studies"},
     {"checks", "planted"},
     {"calibration", "trust", "loading", "config", "config_keys", "report", "benchmarking"},
     {"accept", "pages", "scaffold", "session"},
     {"plugin", "cli", "__main__"},
 ]
-METHODS = {"activation", "attribution", "behavior", "dataset", "padding", "separability", "topology"}
+METHODS = {"activation", "attribution", "behavior", "dataset", "optimization", "padding", "separability", "topology"}
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 
