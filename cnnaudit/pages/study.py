@@ -23,8 +23,8 @@ CAPTIONS: Mapping[str, str] = {
     "pruning": "From left to right parameters are removed. A flat line costs nothing; the circle is the last place "
     "without any loss, the triangle what training the rest adds to it.",
     "classic-filters": "Above: the closer a line is to the upper left, the faster training is (bands: quartiles over "
-    "networks). Below: each dot is the median of a frozen filter with its quartiles; the shaded bands are the "
-    "quartiles of learned and of random frozen filters, in the colors of the legend.",
+    "networks). Below: each dot is the median of a frozen filter with its quartiles, for either padding; the shaded "
+    "bands are the quartiles of learned and of random frozen filters, in the colors of the legend.",
     "filter-similarity": "Dots at the right edge are the same filter. What lies in the gray band is no more alike than "
     "random filters.",
     "noise": "Above: what each architecture reaches as noise grows. Below: the first rung of the ladder that reaches "

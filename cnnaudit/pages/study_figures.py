@@ -112,7 +112,7 @@ def classic_filters_figure(rows: Sequence[Row], colors: Colors) -> Figure:
         for k, (arm, words) in enumerate(classic_filters.ARMS.items()):
             curve = [row for row in of_kind(rows, "curve") if row["dataset"] == dataset and row["arm"] == arm]
             epochs, low, middle, high = ([row[name] for row in curve] for name in ("epoch", "low", "median", "high"))
-            above.plot(epochs, middle, color=colors.series[k], linestyle=DASHES[k], label=words)
+            above.plot(epochs, middle, color=colors.series[k], linestyle=DASHES[k % 4], label=words)
             above.fill_between(epochs, low, high, color=colors.series[k], alpha=0.18, linewidth=0)
         target = classic_filters.target_of(dataset)
         above.axhline(target, color=colors.ink, linewidth=0.8, linestyle=":", label="95 % of the thesis's accuracy")
@@ -120,8 +120,9 @@ def classic_filters_figure(rows: Sequence[Row], colors: Colors) -> Figure:
         above.set_title(f"{dataset}: {TABLE_I[dataset].shows}", fontsize=9)
         names = classic_filters.names_of(rows, dataset)
         for place, name in enumerate(names):
-            found = classic_filters.of_arm(rows, dataset, "frozen", name)
-            _quartile_bar(below, place, classic_filters.accuracies(found), color=colors.series[2])
+            for arm, k, offset in (("frozen", 2, -0.17), ("replicate", 4, 0.17)):
+                found = classic_filters.of_arm(rows, dataset, arm, name)
+                _quartile_bar(below, place + offset, classic_filters.accuracies(found), color=colors.series[k])
         for k, arm in ((0, "learned"), (3, "random")):
             first, median, last = quartiles(classic_filters.accuracies(classic_filters.of_arm(rows, dataset, arm)))
             below.axvspan(first, last, color=colors.series[k], alpha=0.18, linewidth=0)
@@ -133,7 +134,7 @@ def classic_filters_figure(rows: Sequence[Row], colors: Colors) -> Figure:
     if len(datasets):
         panels[1, 0].invert_yaxis()
     panels[0, 0].set_ylabel("training accuracy")
-    panels[1, 0].set_ylabel("frozen filter, and its negative")
+    panels[1, 0].set_ylabel("frozen filter and its negative")
     _legend(figure, panels[0], 3)
     return figure
 

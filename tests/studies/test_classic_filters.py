@@ -70,8 +70,9 @@ def test_findings_name_the_filter_that_does_as_well():
     rows = [network("learned", "learned", 0.9, 20) for _ in range(6)]
     rows += [network("initialized", "sobel x", 0.95, 5) for _ in range(6)]
     rows += [network("random", "random", 0.5, None) for _ in range(6)]
-    rows += [network("frozen", name, value, None) for name, value in (("sobel x", 0.95), ("-sobel x", 0.93))]
-    rows += [network("frozen", "box blur", 0.33, None)]
+    for arm in ("frozen", "replicate"):
+        rows += [network(arm, name, value, None) for name, value in (("sobel x", 0.95), ("-sobel x", 0.93))]
+        rows += [network(arm, "box blur", 0.33, None)]
     said = " ".join(study.findings(rows))
     assert "on 1 of 1 data sets (1.3)" in said
     assert "The best frozen classic filter (by training accuracy), sobel x" in said
