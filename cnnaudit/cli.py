@@ -136,6 +136,14 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--quick", action="store_true", help="a first look in about a minute each")
     study.set_defaults(run=_study)
 
+    read = commands.add_parser("read", help="a page that reads a small model: its features, its filter, its data")
+    read.add_argument(
+        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the reference targets"
+    )
+    read.add_argument("--layer", metavar="NAME", help="whose output to read (default: what the classifier reads)")
+    read.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
+    read.set_defaults(run=_read)
+
     calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
     calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
     calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
@@ -244,6 +252,12 @@ def _study(options: argparse.Namespace) -> int:
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.names, Options(**asked))
+
+
+def _read(options: argparse.Namespace) -> int:
+    from cnnaudit.pages.reading import command
+
+    return command(options.configs, options.output, options.layer)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
