@@ -37,7 +37,7 @@ def stacked_training(architecture: Callable[[], nn.Module], models: int = 128, d
     plan = Plan(1, _BATCH, "constant", None, 0.0, 0)
 
     def run() -> object:
-        return train_stack(kernel, images, labels, weights, {}, rates, trainable, plan)
+        return train_stack(kernel, labels, weights, {}, rates, trainable, plan)
 
     return Workload(f"stack of {models}", run, *_needs(template, models))
 

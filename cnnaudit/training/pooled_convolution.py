@@ -43,12 +43,16 @@ def patches_of(images: torch.Tensor, convolution: nn.Conv2d, pool: int) -> torch
     """
     padded = _padded(images, convolution)
     (height, width), (down, right) = convolution.kernel_size, convolution.stride
-    found = padded.unfold(2, height, down).unfold(3, width, right)  # (N, C, rows, columns, kernel, kernel)
-    n, channels, rows, columns = found.shape[:4]
-    found = found[:, :, : rows // pool * pool, : columns // pool * pool]
-    found = found.reshape(n, channels, rows // pool, pool, columns // pool, pool, height, width)
-    found = found.permute(0, 2, 4, 3, 5, 1, 6, 7).reshape(n, -1, pool * pool, channels * height * width)
-    return found if convolution.bias is None else torch.cat([found, torch.ones_like(found[..., :1])], 3)
+    n, channels, tall, wide = padded.shape
+    rows, columns = ((tall - height) // down + 1) // pool, ((wide - width) // right + 1) // pool
+    taps = channels * height * width
+    patches = padded.new_ones(n, rows, columns, pool, pool, taps + (convolution.bias is not None))
+    by_tap = patches.permute(0, 5, 1, 3, 2, 4)  # (N, taps, rows, pool, columns, pool): the map, tap by tap
+    for tap in range(height * width):
+        top, left = divmod(tap, width)
+        seen = padded[:, :, top::down, left::right][:, :, : rows * pool, : columns * pool]
+        by_tap[:, tap : taps : height * width] = seen.reshape(n, channels, rows, pool, columns, pool)
+    return patches.view(n, rows * columns, pool * pool, -1)
 
 
 def _padded(images: torch.Tensor, convolution: nn.Conv2d) -> torch.Tensor:
@@ -80,6 +84,16 @@ def without_repeats(patches: torch.Tensor, pool: int) -> torch.Tensor:
     pixels.scatter_(2, places, torch.arange(area, device=patches.device).expand_as(places))
     rows = pixels[..., :most] + torch.arange(0, n * windows * area, area, device=patches.device).view(n, windows, 1)
     return patches.view(-1, taps).index_select(0, rows.flatten()).view(n, windows, most, taps)
+
+
+def filled_up(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Patches (n, windows, area, K) of several areas as one tensor of the largest, filled up with the first patch."""
+    n, most = sum(map(len, parts)), max(part.shape[2] for part in parts)
+    whole = parts[0].new_empty(n, parts[0].shape[1], most, parts[0].shape[3])
+    for part, place in zip(parts, whole.split([len(part) for part in parts])):  # type: ignore[no-untyped-call]
+        place[:, :, : part.shape[2]] = part
+        place[:, :, part.shape[2] :] = part[:, :, :1]
+    return whole
 
 
 def pooled_maximum(

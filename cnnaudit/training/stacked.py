@@ -182,17 +182,18 @@ def _train(start: Start, plan: Plan) -> _Part:
     models, device = len(start.weights), torch.device(start.device)
     buffers = {name: value.expand(models, *value.shape).clone() for name, value in template.named_buffers()}
     columns = start.weights.to(device), start.rates.to(device), start.trainable.to(device)
-    trained = train_stack(kernel, images, labels, columns[0], buffers, *columns[1:], plan)
+    trained = train_stack(kernel, labels, columns[0], buffers, *columns[1:], plan)
 
-    def accuracy(split: tuple[torch.Tensor, torch.Tensor]) -> np.ndarray:
-        return evaluate(kernel, trained.weights, trained.buffers, *split)[0].cpu().numpy()
-
+    weights, own = trained.weights, trained.buffers
+    accuracy, _ = evaluate(lambda rows: kernel.training_logits(weights, own, rows), labels)
+    validation = np.empty(0)
+    if start.validation:
+        others, answers = start.validation
+        validation = evaluate(lambda rows: kernel.logits(weights, own, others[rows]), answers)[0].cpu().numpy()
     return _Part(
-        states={
-            name: value.cpu() for name, value in {**columns_of(template, trained.weights), **trained.buffers}.items()
-        },
-        train_accuracy=accuracy(start.data),
-        validation_accuracy=accuracy(start.validation) if start.validation else np.empty(0),
+        states={name: value.cpu() for name, value in {**columns_of(template, weights), **own}.items()},
+        train_accuracy=accuracy.cpu().numpy(),
+        validation_accuracy=validation,
         outcome=trained.outcome,
         epochs=trained.epochs.numpy(),
         history=trained.history.numpy(),

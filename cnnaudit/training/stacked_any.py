@@ -34,9 +34,13 @@ class AnyArchitecture:
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), logits.detach(), gradient
 
+    def training_logits(self, weights: torch.Tensor, buffers: Buffers, rows: slice) -> torch.Tensor:
+        """Logits (M, n, K) of training images, in evaluation mode."""
+        return self.logits(weights, buffers, self._images[rows])
+
     @torch.no_grad()
     def logits(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor) -> torch.Tensor:
-        """Logits (M, n, K) in evaluation mode."""
+        """Logits (M, n, K) of other images, in evaluation mode."""
         return self._forward(weights, buffers, images, training=False)
 
     def _forward(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor, training: bool) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -27,8 +28,11 @@ class Kernel(Protocol):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Mean cross-entropy (M,), logits (M, B, K), gradient (M, P) of the batch at those positions."""
 
+    def training_logits(self, weights: torch.Tensor, buffers: Buffers, rows: slice) -> torch.Tensor:
+        """Logits (M, n, K) of training images, in evaluation mode."""
+
     def logits(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor) -> torch.Tensor:
-        """Logits (M, n, K) of images, in evaluation mode."""
+        """Logits (M, n, K) of other images, in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,6 @@ class Trained:
 
 def train_stack(
     kernel: Kernel,
-    images: torch.Tensor,
     labels: torch.Tensor,
     weights: torch.Tensor,
     buffers: Buffers,
@@ -103,12 +106,12 @@ def train_stack(
     )
     order = torch.Generator().manual_seed(plan.order_seed)
     for epoch in progress(range(plan.epochs), f"training {models} models", total=plan.epochs):
-        batches = torch.randperm(len(images), generator=order).to(device).split(plan.batch_size)  # type: ignore[no-untyped-call]
+        batches = torch.randperm(len(labels), generator=order).to(device).split(plan.batch_size)  # type: ignore[no-untyped-call]
         finite, accuracy = _epoch(kernel, stack, labels, batches, trainable, plan, epoch)
         rows = stack.rows.cpu()
         result.history[rows, epoch], result.epochs[rows] = accuracy.cpu(), epoch + 1
         last = epoch + 1 == plan.epochs
-        ending = _endings(kernel, stack, images, labels, finite, accuracy, plan.target_accuracy, last)
+        ending = _endings(kernel, stack, labels, finite, accuracy, plan.target_accuracy, last)
         _store(
             result, stack, torch.ones_like(finite) if last else torch.tensor([bool(e) for e in ending], device=device)
         )
@@ -172,7 +175,6 @@ def _adam(
 def _endings(
     kernel: Kernel,
     stack: Stack,
-    images: torch.Tensor,
     labels: torch.Tensor,
     finite: torch.Tensor,
     accuracy: torch.Tensor,
@@ -185,8 +187,8 @@ def _endings(
     reached = (accuracy >= target) & finite if target is not None else torch.zeros_like(dead)
     asked = torch.nonzero(dead | reached)[:, 0]  # the batches' accuracy lags behind: these are looked at closely
     if len(asked):
-        buffers = {name: value[asked] for name, value in stack.buffers.items()}
-        share, constant = evaluate(kernel, stack.weights[asked], buffers, images, labels)
+        weights, buffers = stack.weights[asked], {name: value[asked] for name, value in stack.buffers.items()}
+        share, constant = evaluate(lambda rows: kernel.training_logits(weights, buffers, rows), labels)
         for position, right, same in zip(asked.tolist(), share.tolist(), constant.tolist()):
             if target is not None and right >= target:
                 ending[position] = "reached"
@@ -203,19 +205,17 @@ def _store(result: Trained, stack: Stack, mask: torch.Tensor) -> None:
         result.buffers[name][rows] = value[mask]
 
 
-def evaluate(
-    kernel: Kernel, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def evaluate(ask: Callable[[slice], torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Accuracy of each model, (M,), and whether its logits are the same for all images, (M,).
 
-    A model whose logits are not finite gives no answer: it is wrong.
+    `ask` gives the logits (M, n, K) of some images. A model whose logits are not finite gives no answer: it is wrong.
     """
-    correct = torch.zeros(len(weights), device=weights.device)
-    constant = torch.ones(len(weights), dtype=torch.bool, device=weights.device)
-    reference: torch.Tensor | None = None
-    for batch, target in zip(images.split(_EVALUATED_AT_ONCE), labels.split(_EVALUATED_AT_ONCE)):  # type: ignore[no-untyped-call]
-        logits = kernel.logits(weights, buffers, batch)
-        reference = logits[:, :1] if reference is None else reference
-        correct += ((logits.argmax(2) == target) & logits.isfinite().all(2)).sum(1)
-        constant &= ~_varies(torch.cat([reference, logits], 1))
-    return correct.double() / len(images), constant
+    first = ask(slice(0, 1))
+    correct = torch.zeros(len(first), dtype=torch.int64, device=first.device)
+    constant = torch.ones(len(first), dtype=torch.bool, device=first.device)
+    for start in range(0, len(labels), _EVALUATED_AT_ONCE):
+        rows = slice(start, start + _EVALUATED_AT_ONCE)
+        logits = ask(rows)
+        correct += ((logits.max(2).indices == labels[rows]) & logits.isfinite().all(2)).sum(1)
+        constant &= ~_varies(torch.cat([first, logits], 1))
+    return correct.double() / len(labels), constant

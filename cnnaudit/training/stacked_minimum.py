@@ -19,6 +19,7 @@ from cnnaudit.training.pooled_convolution import (
     TANH,
     Activation,
     PullBack,
+    filled_up,
     patches_of,
     pooled_average,
     pooled_maximum,
@@ -27,6 +28,7 @@ from cnnaudit.training.pooled_convolution import (
 from cnnaudit.training.stacked_any import Buffers, columns_of
 
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: RELU, nn.Tanh: TANH, Absolute: ABSOLUTE}
+_AT_ONCE = 250  # images whose patches are made in one go
 _STORED_PATCHES = 1 << 26  # 256 MB; patches of larger data are cut out anew for each batch
 
 
@@ -103,18 +105,18 @@ class MinimumModels:
 
     def __init__(self, template: nn.Module, design: Design, images: torch.Tensor, labels: torch.Tensor) -> None:
         self._template, self._design, self._images, self._labels = template, design, images, labels
-        self._stored: torch.Tensor | None = None
-        if len(images) * self._patches(images[:1]).numel() <= _STORED_PATCHES:
-            patches = self._patches(images)
-            self._stored = patches if design.average else without_repeats(patches, design.pool)
+        small = len(images) * self._patches(images[:1]).numel() <= _STORED_PATCHES
+        self._stored = self._all_patches() if small else None
 
     @torch.no_grad()
     def step(
         self, weights: torch.Tensor, buffers: Buffers, indices: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Mean cross-entropy (M,), logits (M, B, K) and gradient (M, P) of one batch."""
-        stored = self._stored
-        patches = self._patches(self._images[indices]) if stored is None else stored.index_select(0, indices)
+        if self._stored is None:
+            patches = self._patches(self._images[indices])
+        else:
+            patches = self._stored.index_select(0, indices)
         parameters = columns_of(self._template, weights)
         features, pull_back = self._features(patches, parameters)
         layers = self._head(features, parameters)
@@ -127,11 +129,26 @@ class MinimumModels:
         return losses, logits.mT, torch.cat([gradients[name].flatten(1) for name in parameters], 1)
 
     @torch.no_grad()
+    def training_logits(self, weights: torch.Tensor, buffers: Buffers, rows: slice) -> torch.Tensor:
+        """Logits (M, n, K) of training images."""
+        patches = self._patches(self._images[rows]) if self._stored is None else self._stored[rows]
+        return self._logits(weights, patches)
+
+    @torch.no_grad()
     def logits(self, weights: torch.Tensor, buffers: Buffers, images: torch.Tensor) -> torch.Tensor:
-        """Logits (M, n, K)."""
+        """Logits (M, n, K) of other images."""
+        return self._logits(weights, self._patches(images))
+
+    def _logits(self, weights: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         parameters = columns_of(self._template, weights)
-        features, _ = self._features(self._patches(images), parameters)
-        return self._head(features, parameters)[-1].output.mT
+        return self._head(self._features(patches, parameters)[0], parameters)[-1].output.mT
+
+    def _all_patches(self) -> torch.Tensor:
+        """Those of all images, made of some at a time, so that little more memory is touched than is kept."""
+        parts = (self._patches(some) for some in self._images.split(_AT_ONCE))  # type: ignore[no-untyped-call]
+        if self._design.average:
+            return torch.cat(list(parts))
+        return filled_up([without_repeats(part, self._design.pool) for part in parts])
 
     def _patches(self, images: torch.Tensor) -> torch.Tensor:
         return patches_of(images, self._design.convolution[1], self._design.pool)

@@ -102,7 +102,7 @@ def in_double(
     buffers = {name: torch.stack([value, value]) for name, value in template.named_buffers()}
     rates, ones = torch.full((2,), 0.01, dtype=torch.float64), torch.ones(start.shape[1], dtype=torch.float64)
     plan = Plan(epochs=10, batch_size=32, schedule="cosine", target_accuracy=None, weight_decay=0.1, order_seed=0)
-    return train_stack(kernel, images, labels, start, buffers, rates, ones, plan), states
+    return train_stack(kernel, labels, start, buffers, rates, ones, plan), states
 
 
 def slow_loop(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
