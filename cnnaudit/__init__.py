@@ -27,7 +27,18 @@ _HOMES = {
     "load_report": "cnnaudit.report",
     "AuditTarget": "cnnaudit.target",
 }
-_PACKAGES = ("activation", "attribution", "data", "interventions", "models", "planted", "statistics", "topology", "training")
+_PACKAGES = (
+    "activation",
+    "attribution",
+    "data",
+    "interventions",
+    "models",
+    "optimization",
+    "planted",
+    "statistics",
+    "topology",
+    "training",
+)
 
 __all__ = [
     "AuditCrashError",

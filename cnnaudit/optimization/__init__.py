@@ -1,0 +1,44 @@
+"""Images that drive units to their maximum or minimum: objectives, parameterizations, recipes, ascent."""
+
+from __future__ import annotations
+
+from cnnaudit.optimization.images import Fourier, Pixels
+from cnnaudit.optimization.maximize import OptimizedImages, maximize
+from cnnaudit.optimization.objectives import (
+    LOGITS,
+    Objective,
+    caricature,
+    channel,
+    diverse,
+    inversion,
+    logit,
+    probability,
+    squared_norm,
+    total_variation,
+    unit,
+    whole_layer,
+)
+from cnnaudit.optimization.recipes import RECIPES, Recipe
+from cnnaudit.optimization.transforms import Jitter
+
+__all__ = [
+    "LOGITS",
+    "RECIPES",
+    "Fourier",
+    "Jitter",
+    "Objective",
+    "OptimizedImages",
+    "Pixels",
+    "Recipe",
+    "caricature",
+    "channel",
+    "diverse",
+    "inversion",
+    "logit",
+    "maximize",
+    "probability",
+    "squared_norm",
+    "total_variation",
+    "unit",
+    "whole_layer",
+]

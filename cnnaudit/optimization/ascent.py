@@ -1,0 +1,174 @@
+"""Gradient ascent on many images at once, through a forward pass cut at the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.interventions import record, run_until, stop_at
+from cnnaudit.interventions.parameters import ConstantParameters
+from cnnaudit.interventions.scopes import LayerError
+from cnnaudit.optimization.objectives import LOGITS, Objective
+from cnnaudit.optimization.recipes import Recipe
+
+
+@dataclass
+class Ascent:
+    """Images of a batch on their way up; those that have converged leave it.
+
+    Attributes:
+        best: (n, C, H, W), the best image of each goal seen so far, as it is, without jitter.
+        start, height: (n,), the objective of the first image and of the best.
+        steps: (n,), steps made.
+        outcome: (n) of `converged`, `steps` (all were made), `dead` (no gradient, so it was never moved).
+        history: (measurements, n), the running best.
+    """
+
+    objective: Objective
+    recipe: Recipe
+    reader: Reader
+    rows: torch.Tensor
+    size: tuple[int, int]
+    autocast: Callable[[], Any]
+    best: torch.Tensor
+    start: torch.Tensor = field(init=False)
+    height: torch.Tensor = field(init=False)
+
+    def run(self, steps: int, generator: torch.Generator) -> None:
+        """Make the steps."""
+        self._begin()
+        for step in range(1, steps + 1):
+            if not len(self.alive):
+                break
+            self._step(step, generator)
+            if step % self.recipe.measured_every == 0 or step == steps:
+                self._measure(step, last=step == steps)
+
+    def _begin(self) -> None:
+        n = len(self.rows)
+        self.alive = torch.arange(n, device=self.best.device)
+        self.numbers = self.recipe.parameterization.encode(self.best)
+        self.moments = torch.zeros_like(self.numbers), torch.zeros_like(self.numbers)
+        self.best = self.decoded().detach()
+        self.start = self._heights(self.best)
+        self.height, self.reference = self.start.clone(), self.start.clone()
+        self.steps = torch.zeros(n, dtype=torch.long)
+        self.outcome = ["steps"] * n
+        self.moved = torch.zeros(n, dtype=torch.bool, device=self.best.device)
+        self.history = [self.height.cpu().clone()]
+
+    def adopt(self, goals: Sequence[int], other: Ascent) -> None:
+        """Take the goals that another ascent has moved, in its order."""
+        for k, goal in enumerate(goals):
+            if other.outcome[k] == "dead":
+                continue
+            self.outcome[goal], self.steps[goal] = other.outcome[k], other.steps[k]
+            for own, others in ((self.best, other.best), (self.start, other.start), (self.height, other.height)):
+                own[goal] = others[k]
+            while len(self.history) < len(other.history):
+                self.history.append(self.history[-1].clone())
+            for own, others in zip(self.history, other.history):
+                own[goal] = others[k]
+
+    def decoded(self) -> torch.Tensor:
+        """The images that are still being changed."""
+        return self.recipe.parameterization.decode(self.numbers, self.size)
+
+    def _step(self, step: int, generator: torch.Generator) -> None:
+        """One step uphill for every image that has not converged."""
+        self.numbers.requires_grad_(True)
+        with self.autocast():
+            seen = self.recipe.seen(self.decoded(), step, generator)
+            score = self._score(seen)
+            if self.recipe.penalty is not None:
+                score = score - self.recipe.penalty(seen)
+        if not score.requires_grad:
+            raise ModelError(
+                f"{self.objective.names[0]}: the model is not differentiable up to {self.objective.layers}"
+            )
+        (gradient,) = torch.autograd.grad(score.sum(), self.numbers)
+        self.numbers = self.numbers.detach()
+        self.moved[self.alive] |= gradient.flatten(1).any(1)
+        with torch.no_grad():
+            self.numbers, self.moments = self.recipe.step(self.numbers, gradient, self.moments, step)
+            self.numbers = self.recipe.parameterization.project(self.numbers)
+
+    def _measure(self, step: int, last: bool) -> None:
+        """Keep the better of each image as it is now and as it was; let go of those that rise no more."""
+        with torch.no_grad():
+            images = self.decoded()
+            heights = self._heights(images)
+        alive = self.alive
+        better = heights > self.height[alive]
+        self.height[alive[better]] = heights[better]
+        self.best[alive[better]] = images[better]
+        self.steps[alive.cpu()] = step
+        self.history.append(self.height.cpu().clone())
+        waited = step % (self.recipe.measured_every * self.recipe.patience) == 0
+        if last or not waited:
+            return
+        rise = self.height[alive] - self.reference[alive]
+        stay = rise > self.recipe.tolerance * self.height[alive].abs()
+        self.reference[alive] = self.height[alive]
+        for k in alive[~stay].tolist():
+            self.outcome[k] = "converged" if bool(self.moved[k]) else "dead"
+        self.alive, self.numbers = alive[stay], self.numbers[stay]
+        self.moments = self.moments[0][stay], self.moments[1][stay]
+
+    def _score(self, images: torch.Tensor) -> torch.Tensor:
+        """The objective of the living images."""
+        with ConstantParameters():
+            values = self.reader(images)
+        score = self.objective.measure(values, images, self.rows[self.alive])
+        if not torch.isfinite(score).all():
+            name = self.objective.names[int(self.rows[self.alive][~torch.isfinite(score)][0])]
+            raise AuditError(
+                f"the objective {name} is NaN or infinite; lower the step size, or start from another image"
+            )
+        return score
+
+    def _heights(self, images: torch.Tensor) -> torch.Tensor:
+        """The objective of images as they are."""
+        with torch.no_grad(), self.autocast():
+            return self._score(images).float()
+
+
+class Reader:
+    """The outputs of the objective's layers, the forward pass ended after the last of them."""
+
+    def __init__(self, model: nn.Module, layers: tuple[str, ...], image: torch.Tensor) -> None:
+        self.model, self.inner = model, tuple(layer for layer in layers if layer != LOGITS)
+        self.whole = len(self.inner) < len(layers)
+        self.last = None if self.whole or not self.inner else _last(model, self.inner, image)
+
+    def __call__(self, images: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        if not self.inner:
+            return {LOGITS: self.model(images)} if self.whole else {}
+        if self.last is not None and len(self.inner) == 1:
+            return {self.last: run_until(self.model, images, self.last)}
+        with record(self.model, self.inner) as values:
+            if self.whole:
+                return {LOGITS: self.model(images), **values}
+            with stop_at(self.model, self.last or ""):
+                self.model(images)
+        return dict(values)
+
+
+def _last(model: nn.Module, layers: tuple[str, ...], image: torch.Tensor) -> str:
+    """The layer that answers last."""
+    if len(layers) == 1:
+        return layers[0]
+    for cut in layers:
+        with torch.no_grad(), record(model, layers) as values, stop_at(model, cut):
+            model(image)
+        try:
+            dict(values)
+        except LayerError:
+            continue
+        return cut
+    raise LayerError(f"no pass reaches all of {', '.join(layers)}")

@@ -1,0 +1,109 @@
+"""How an image is written as numbers to be optimized: pixels, or decorrelated Fourier coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+Size = tuple[int, int]
+
+# Square root of the covariance of the channels of natural photographs, largest singular value 1 (Olah et al. 2017).
+PHOTOGRAPHS = ((0.5628, 0.1948, 0.0433), (0.5845, 0.0, -0.1082), (0.5845, -0.1948, 0.0649))
+
+
+class Parameterization(Protocol):
+    """Images as numbers that an ascent changes."""
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """The numbers (n, …) of images (n, C, H, W)."""
+
+    def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
+        """The images (n, C, H, W) of the numbers, of that height and width, differentiable."""
+
+    def project(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The nearest numbers that are allowed."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels themselves.
+
+    Attributes:
+        box: keep them in [0, 1].
+        norm: the largest Euclidean norm of I - center, per image; None: no bound.
+        center: the gray that norms are measured from.
+    """
+
+    box: bool = True
+    norm: float | None = None
+    center: float = 0.5
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return self.project(images.clone())
+
+    def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
+        return numbers
+
+    def project(self, numbers: torch.Tensor) -> torch.Tensor:
+        if self.norm is not None:
+            length = (numbers - self.center).flatten(1).norm(dim=1).clamp_min(1e-12)
+            numbers = self.center + (numbers - self.center) * (self.norm / length).clamp_max(1)[:, None, None, None]
+        return numbers.clamp(0, 1) if self.box else numbers
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Fourier coefficients scaled to equal energy at all frequencies, channels decorrelated, squashed into (0, 1).
+
+    I = sigmoid(M F^-1(z / max(f, 1 / side)^decay)), with f the frequency of a coefficient in cycles per pixel and M
+    the square root of the channels' covariance. Steps then change low frequencies as much as high ones.
+
+    Attributes:
+        decay: how much faster low frequencies move; 1 suits natural images, 0 is plain Fourier.
+        colors: M, rows of three numbers for color images; None: channels as they are. Gray images have none.
+
+    Source: C. Olah, A. Mordvintsev, L. Schubert, Feature visualization, Distill 2017.
+    """
+
+    decay: float = 1.0
+    colors: tuple[tuple[float, ...], ...] | None = PHOTOGRAPHS
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        plane = torch.logit(images.float().clamp(0.01, 0.99))
+        matrix = self._colors(images)
+        if matrix is not None:
+            plane = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(matrix), plane)
+        spectrum = torch.fft.rfft2(plane, norm="ortho") / self._scale(images.shape[2], images.shape[3], images.device)
+        return torch.view_as_real(spectrum).contiguous()
+
+    def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
+        import torch
+
+        spectrum = torch.view_as_complex(numbers) * self._scale(*size, numbers.device)
+        plane = torch.fft.irfft2(spectrum, s=size, norm="ortho")
+        matrix = self._colors(plane)
+        if matrix is not None:
+            plane = torch.einsum("dc,nchw->ndhw", matrix, plane)
+        images: torch.Tensor = plane.sigmoid()
+        return images
+
+    def project(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers
+
+    def _scale(self, height: int, width: int, device: torch.device) -> torch.Tensor:
+        import torch
+
+        rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
+        frequency = torch.hypot(rows[:, None], columns[None]).clamp_min(1 / max(height, width))
+        scale = frequency**-self.decay
+        return scale / scale.square().mean().sqrt()
+
+    def _colors(self, images: torch.Tensor) -> torch.Tensor | None:
+        if self.colors is None or images.shape[1] != len(self.colors):
+            return None
+        return images.new_tensor(self.colors, dtype=images.dtype)

@@ -1,0 +1,221 @@
+"""Images that drive units to their maximum, many units in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.optimization.objectives import Objective
+from cnnaudit.optimization.recipes import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class OptimizedImages:
+    """What came of `maximize`, one entry per goal.
+
+    Attributes:
+        names: of the goals.
+        images: (N, C, H, W), the best of each; of dead ones the image they began with.
+        start, height: (N,), the objective of the first and of the best image, both without jitter.
+        outcome: `converged`, `steps` (stopped after the last one) or `dead` (nothing that was tried moved it).
+        steps: (N,), steps made.
+        history: (looks, N), the running best at the start and at every look; NaN once an image has left.
+    """
+
+    names: tuple[str, ...]
+    images: torch.Tensor
+    start: np.ndarray
+    height: np.ndarray
+    outcome: tuple[str, ...]
+    steps: np.ndarray
+    history: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def dead(self) -> list[str]:
+        """The goals that nothing moved."""
+        return [name for name, outcome in zip(self.names, self.outcome) if outcome == "dead"]
+
+
+def maximize(
+    model: nn.Module,
+    objective: Objective,
+    shape: tuple[int, int, int],
+    recipe: str | Recipe = "default",
+    *,
+    steps: int | None = None,
+    start: torch.Tensor | None = None,
+    batch_size: int = 32,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    description: str = "",
+) -> OptimizedImages:
+    """The images that maximize the objective, for all its goals together.
+
+    Ends the forward pass at the objective's last layer and computes no gradient of a weight. An image is never worse
+    than it began: the best of all looks is returned. Those that no longer rise leave the batch. A goal without any
+    gradient starts again from louder noise, twice, before it is called dead. Where memory runs out the batch is halved.
+
+    Args:
+        model: takes images (N, C, H, W) in [0, 1].
+        objective: see `cnnaudit.optimization.objectives`.
+        shape: (C, H, W) of the images.
+        recipe: a name in `RECIPES`, or your own.
+        steps: replaces the recipe's.
+        start: images to start from, (1 or N, C, H, W); None: the recipe's noise around gray.
+        batch_size: goals that ascend together.
+        dtype: `torch.bfloat16` computes the passes in it, faster and less exact; heights are of such passes.
+        seed: of the noise and the jitter; the same seed gives the same images, whatever else ascends beside them.
+        description: of a progress bar, over batches.
+
+    Raises:
+        AuditError: a unit that does not exist, an objective that is NaN, a start of another shape, an unknown recipe.
+        ModelError: the model is not differentiable, rejects the shape, or memory does not suffice for one image.
+        LayerError: the model has no such layer.
+
+    Example:
+        >>> import torch
+        >>> from cnnaudit.optimization import channel
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
+        >>> found = maximize(net, channel("0", [0, 1]), (1, 8, 8), steps=32)
+        >>> bool((found.height >= found.start).all())
+        True
+    """
+    import torch
+
+    from cnnaudit.progress import progress
+
+    chosen = _recipe(recipe)
+    steps = chosen.steps if steps is None else steps
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    first = _first_images(start, len(objective), shape, chosen, seed).to(device)
+    parts: list[Any] = []
+    batches = [torch.arange(len(objective))[k : k + batch_size] for k in range(0, len(objective), batch_size)]
+    for rows in progress(batches, description) if description else batches:
+        parts += _ascend(model, objective, chosen, first, rows.to(device), steps, dtype, seed)
+    looks = max(len(part.history) for part in parts)
+    histories = [np.stack([h.numpy() for h in part.history]) for part in parts]
+    padded = [np.pad(h, ((0, looks - len(h)), (0, 0)), constant_values=np.nan) for h in histories]
+    return OptimizedImages(
+        objective.names,
+        torch.cat([part.best for part in parts]),
+        np.concatenate([part.start.cpu().numpy() for part in parts]),
+        np.concatenate([part.height.cpu().numpy() for part in parts]),
+        tuple(outcome for part in parts for outcome in part.outcome),
+        np.concatenate([part.steps.numpy() for part in parts]),
+        np.concatenate(padded, axis=1),
+    )
+
+
+def _recipe(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise AuditError(f"recipe: expected one of {', '.join(RECIPES)} or a Recipe, got {recipe!r}")
+    return RECIPES[recipe]
+
+
+def _first_images(
+    start: torch.Tensor | None, goals: int, shape: Sequence[int], recipe: Recipe, seed: int
+) -> torch.Tensor:
+    """The images that the ascent begins with, (goals, C, H, W)."""
+    import torch
+
+    if start is None:
+        return _noise(range(goals), shape, recipe.start, seed)
+    if tuple(start.shape[1:]) != tuple(shape) or len(start) not in (1, goals) or not torch.isfinite(start).all():
+        raise AuditError(
+            f"start: expected finite images (1 or {goals}, {', '.join(map(str, shape))}), got {tuple(start.shape)}"
+        )
+    return start.detach().float().expand(goals, *shape).clone()
+
+
+def _noise(rows: Sequence[int], shape: Sequence[int], spread: float, seed: int) -> torch.Tensor:
+    """Gray with Gaussian noise, each image from a generator of its own."""
+    import torch
+
+    from cnnaudit.statistics import derive_seed
+
+    drawn = [
+        torch.randn(*shape, generator=torch.Generator().manual_seed(derive_seed(seed, "start", int(row))))
+        for row in rows
+    ]
+    return (0.5 + spread * torch.stack(drawn)).clamp(0, 1)
+
+
+def _ascend(
+    model: nn.Module,
+    objective: Objective,
+    recipe: Recipe,
+    first: torch.Tensor,
+    rows: torch.Tensor,
+    steps: int,
+    dtype: torch.dtype | None,
+    seed: int,
+) -> list[Any]:
+    """The ascents of those goals, in halves where memory runs out, the dead ones tried again from louder noise."""
+
+    from cnnaudit.target import out_of_memory
+
+    try:
+        ascent = _run(model, objective, recipe, first[rows], rows, steps, dtype, seed)
+    except RuntimeError as error:
+        if isinstance(error, AuditError):
+            raise
+        if out_of_memory(error) and len(rows) > 1:
+            halves = rows.split(-(-len(rows) // 2))  # type: ignore[no-untyped-call]
+            return [
+                part for half in halves for part in _ascend(model, objective, recipe, first, half, steps, dtype, seed)
+            ]
+        why = "memory does not suffice for one image" if out_of_memory(error) else str(error)
+        raise ModelError(f"images of {tuple(first.shape[1:])}: {type(error).__name__}: {why}") from error
+    for attempt, louder in enumerate((0.1, 0.3), start=1):
+        dead = [k for k, outcome in enumerate(ascent.outcome) if outcome == "dead"]
+        if not dead:
+            break
+        noise = _noise(rows[dead].tolist(), first.shape[1:], louder, seed + attempt).to(first)
+        again = _run(model, objective, recipe, noise, rows[dead], steps, dtype, seed)
+        ascent.adopt(dead, again)
+    return [ascent]
+
+
+def _run(
+    model: nn.Module,
+    objective: Objective,
+    recipe: Recipe,
+    first: torch.Tensor,
+    rows: torch.Tensor,
+    steps: int,
+    dtype: torch.dtype | None,
+    seed: int,
+) -> Any:
+    """One ascent of a batch."""
+    import contextlib
+
+    import torch
+
+    from cnnaudit.interventions.modes import evaluating
+    from cnnaudit.optimization.ascent import Ascent, Reader
+    from cnnaudit.statistics import derive_seed
+
+    def precision() -> Any:
+        return torch.autocast(first.device.type, dtype) if dtype is not None else contextlib.nullcontext()
+
+    with evaluating(model):
+        reader = Reader(model, objective.layers, first[:1])
+        size = (first.shape[2], first.shape[3])
+        layout = torch.channels_last if first.shape[2] >= 64 else torch.contiguous_format
+        best = first.contiguous(memory_format=layout)
+        ascent = Ascent(objective, recipe, reader, rows, size, precision, best)
+        ascent.run(steps, torch.Generator().manual_seed(derive_seed(seed, "jitter")))
+    return ascent

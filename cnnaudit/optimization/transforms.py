@@ -1,0 +1,68 @@
+"""Small random movements of the image between steps, all of them in one resampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """What an optimized image must survive: it is padded, moved, scaled, turned and moved again before each step.
+
+    Attributes:
+        pixels: shifts of up to so many pixels in each axis, before scaling and turning.
+        scale: smallest and largest magnification.
+        degrees: turns of up to so many degrees, either way.
+        after: shifts of up to so many pixels afterwards.
+        gray: what comes into view at the border.
+
+    Source: A. Mordvintsev, C. Olah, M. Tyka, Inceptionism, 2015; Olah et al., Distill 2017.
+    """
+
+    pixels: float = 8
+    scale: tuple[float, float] = (0.9, 1.1)
+    degrees: float = 10
+    after: float = 4
+    gray: float = 0.5
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The images (n, C, H, W) as they are seen in this step, all of them moved alike."""
+        import math
+
+        from torch.nn import functional
+
+        height, width = images.shape[2:]
+        first = self._shift(self.pixels, generator)
+        factor = _uniform(*self.scale, generator)
+        angle = math.radians(_uniform(-self.degrees, self.degrees, generator))
+        last = self._shift(self.after, generator)
+        cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
+        # from a place in the answer back to its place in the image, in pixels from the center (x, y)
+        x = cos * -last[0] + sin * -last[1] - first[0]
+        y = -sin * -last[0] + cos * -last[1] - first[1]
+        back = [[cos, sin * height / width, 2 * x / width], [-sin * width / height, cos, 2 * y / height]]
+        theta = images.new_tensor(back).expand(len(images), 2, 3)
+        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        seen = functional.grid_sample(images - self.gray, grid, padding_mode="zeros", align_corners=False)
+        answer: torch.Tensor = (seen + self.gray).contiguous(memory_format=_layout(images))
+        return answer
+
+    def _shift(self, most: float, generator: torch.Generator) -> tuple[float, float]:
+        return _uniform(-most, most, generator), _uniform(-most, most, generator)
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    import torch
+
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _layout(images: torch.Tensor) -> torch.memory_format:
+    import torch
+
+    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
