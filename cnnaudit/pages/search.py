@@ -166,7 +166,7 @@ def write_page(folder: Path, name: str, found: SearchResult, compared: Compared)
     ]
     sections = [
         Section("The bound", found.sentences(), [drawing]),
-        Section("The best architecture of each size", [], [_front_table(found)]),
+        Section("The best architectures by size", [], [_front_table(found)] if found.summaries else []),
         Section("Fresh seeds", [], [_fresh_table(found)] if found.confirmations else []),
         Section("How to read this", how),
     ]
@@ -182,11 +182,12 @@ def overview(outcomes: Sequence[Outcome]) -> Table:
 
     shown = Table(box=None, padding=(0, 1), header_style="bold")
     shown.add_column("data")
-    for title in ("theirs", "train", "valid.", "ours", "train", "valid.", "seeds"):
+    theirs = "Table I" if all(outcome.compared.name == "Table I" for outcome in outcomes) else "model"
+    for title in (theirs, "train", "valid.", "ours", "train", "valid.", "seeds"):
         shown.add_column(title, justify="right", no_wrap=True)
     for outcome in outcomes:
-        theirs, fresh = outcome.compared, outcome.found.smallest
-        train = "" if theirs.train_accuracy is None else f"{theirs.train_accuracy:.3f}"
+        other, fresh = outcome.compared, outcome.found.smallest
+        train = "" if other.train_accuracy is None else f"{other.train_accuracy:.3f}"
         ours = ["-", "", "", ""]
         if fresh is not None:
             best = fresh.best
@@ -196,7 +197,7 @@ def overview(outcomes: Sequence[Outcome]) -> Table:
                 f"{best.validation_accuracy:.3f}",
                 f"{fresh.reached}/{len(fresh.rows)}",
             ]
-        shown.add_row(outcome.target, f"{theirs.parameters:,}", train, f"{theirs.validation_accuracy:.3f}", *ours)
+        shown.add_row(outcome.target, f"{other.parameters:,}", train, f"{other.validation_accuracy:.3f}", *ours)
     return shown
 
 
@@ -243,21 +244,28 @@ def _draws(file: AuditFile, target: AuditTarget, images: int) -> Draws | None:
 
 
 def _front_table(found: SearchResult) -> Evidence:
+    rows = [
+        [
+            summary.parameters,
+            str(summary.architecture),
+            summary.given,
+            f"{summary.reached} of {len(summary.rows)}",
+            summary.dead,
+            f"{summary.best.train_accuracy:.3f} / {summary.best.validation_accuracy:.3f}",
+            " / ".join(f"{value:.3f}" for value in summary.quartiles),
+        ]
+        for summary in frontier(found)
+    ]
     names = (
         "parameters",
         "network",
         "epochs",
-        "seeds",
-        "reached",
+        "seeds that reach it",
         "dead",
-        "training",
-        "validation",
-        "q25",
-        "median",
-        "q75",
+        "best: training / validation",
+        "quartiles",
     )
-    rows = [[_rounded(value) for value in summary.record().values()] for summary in frontier(found)]
-    title = "By training accuracy; training and validation are of the best seed, the quartiles of all seeds' validation"
+    title = "Architectures better than every smaller one; the best seed is chosen by training accuracy"
     return table(title, names, rows)
 
 
@@ -269,16 +277,11 @@ def _fresh_table(found: SearchResult) -> Evidence:
             group.rows[0].draw or "as given",
             f"{group.reached} of {len(group.rows)}",
             group.dead,
-            _rounded(group.best.train_accuracy),
-            _rounded(group.best.validation_accuracy),
-            _rounded(group.quartiles[1]),
+            f"{group.best.train_accuracy:.3f} / {group.best.validation_accuracy:.3f}",
+            " / ".join(f"{value:.3f}" for value in group.quartiles),
         ]
         for summary in found.confirmations
         for group in summary.groups
     ]
-    names = ("parameters", "network", "draw of the data", "reached", "dead", "training", "validation", "median")
+    names = ("parameters", "network", "draw of the data", "seeds that reach it", "dead", "best", "quartiles")
     return table("Each line: one draw of the data, the best of its seeds by training accuracy", names, rows)
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

@@ -34,8 +34,8 @@ def paint(
 ) -> Figure:
     """Validation accuracy of every network against its parameters, the median line and the quartile band.
 
-    A dot is a network of the screening; the line goes through the medians of, for each number of parameters, the
-    architecture that was best by training accuracy; diamonds are the fresh networks of the confirmed one.
+    A dot is a network of the screening; the line steps through the medians of the architectures that were better, by
+    training accuracy, than every smaller one; diamonds are the fresh networks of the confirmed one.
 
     Args:
         published: parameters and accuracy that the search is compared with.
@@ -49,10 +49,13 @@ def paint(
     for summary in found.summaries:
         leading = summary in front
         _dots(axes, summary, colors["tried"], 0.8 if leading else 0.18)
-    counts = [summary.parameters for summary in front]
-    low, middle, high = (np.array([summary.quartiles[k] for summary in front]) for k in range(3))
-    axes.fill_between(counts, low, high, color=colors["tried"], alpha=0.16, linewidth=0, label="quartiles")
-    axes.plot(counts, middle, color=colors["tried"], linewidth=1.6, label="median, best architecture of its size")
+    last = max((summary.parameters for summary in found.summaries), default=0)
+    counts = [*(summary.parameters for summary in front), last]
+    low, middle, high = (np.array([s.quartiles[k] for s in [*front, *front[-1:]]]) for k in range(3))
+    if front:
+        band = {"step": "post", "color": colors["tried"], "alpha": 0.16, "linewidth": 0}
+        axes.fill_between(counts, low, high, label="quartiles of its seeds", **band)  # type: ignore[arg-type]
+        axes.step(counts, middle, where="post", color=colors["tried"], linewidth=1.6, label="best so far: median seed")
     axes.axhline(found.target_accuracy, color=colors["ink"], linewidth=0.9, linestyle="--", label="accuracy asked for")
     if found.smallest is not None:
         fresh = found.smallest
@@ -69,13 +72,12 @@ def paint(
 
 
 def frontier(found: SearchResult) -> list[Summary]:
-    """For each number of parameters, the architecture that was best by training accuracy."""
-    best: dict[int, Summary] = {}
-    for summary in found.summaries:
-        other = best.get(summary.parameters)
-        if other is None or summary.best.train_accuracy > other.best.train_accuracy:
-            best[summary.parameters] = summary
-    return [best[count] for count in sorted(best)]
+    """The architectures that were better, by training accuracy, than every smaller one, by parameters."""
+    front: list[Summary] = []
+    for summary in sorted(found.summaries, key=lambda s: (s.parameters, -s.best.train_accuracy)):
+        if not front or summary.best.train_accuracy > front[-1].best.train_accuracy:
+            front.append(summary)
+    return front
 
 
 def png(found: SearchResult, published: tuple[int, float] | None, published_name: str) -> bytes:

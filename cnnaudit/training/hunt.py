@@ -21,7 +21,7 @@ PROBES = 8
 KEPT = 4  # one in so many goes on to four times the epochs, so that all rungs cost alike
 FEWEST_KEPT = 4
 LEARNABLE_ALPHA = 0.01
-LEARNABLE_STEPS = 2_000
+FEWEST_STEPS = 1_000
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Hunt:
 
     def screen(self, goal: float, networks: Sequence[Architecture]) -> Architecture | None:
         """The smallest network whose best seed's training accuracy reaches the goal, by successive halving."""
-        rungs = sorted({max(1, self.epochs // 16), max(1, self.epochs // 4), self.epochs})
+        rungs = self.rungs()
         places = np.linspace(0, len(networks) - 1, PROBES).round().astype(int)
         probes = [networks[k] for k in dict.fromkeys(places.tolist())]
         self.train(probes, rungs[0])
@@ -82,6 +82,16 @@ class Hunt:
         if self.work.late:
             return None
         return min(reached, key=lambda network: (network.parameters, -best[network]), default=None)
+
+    def rungs(self) -> list[int]:
+        """Epochs of the rungs, each about four times the one before; the first has at least 1,000 steps if all have."""
+        first = max(1, self.epochs // KEPT**2, -(-FEWEST_STEPS // self.steps_of_an_epoch))
+        return sorted({min(first, self.epochs), round(min(first * self.epochs, self.epochs**2) ** 0.5), self.epochs})
+
+    @property
+    def steps_of_an_epoch(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.work.data[1]) // self.work.batch_size)
 
     def confirm(self, candidate: Architecture) -> Summary | None:
         """The candidate's networks from fresh seeds; None where there was no time to train them."""
@@ -146,8 +156,7 @@ class Hunt:
         """Whether the best probe beats the most frequent class; if not at first, the largest get a longer chance."""
         if self.beats_majority(probes, goal):
             return True
-        steps = -(-len(self.work.data[1]) // self.work.batch_size)
-        self.train(probes[-2:], next((given for given in rungs[1:] if given * steps >= LEARNABLE_STEPS), rungs[-1]))
+        self.train(probes[-2:], rungs[min(1, len(rungs) - 1)])
         self.learnable = self.beats_majority(probes[-2:], goal)
         return self.learnable
 

@@ -192,7 +192,7 @@ def test_labels_that_cannot_be_learned_are_told_after_few_trainings():
     assert found.complete
     assert "cannot be learned" in found.answer()
     assert len(found.summaries) == len(GRID)
-    assert sum(summary.given > 1 for summary in found.summaries) == 2  # the largest got a longer chance, no other
+    assert all(summary.given <= 16 for summary in found.summaries)
 
 
 def test_labels_that_contradict_each_other_bound_the_target():
