@@ -15,7 +15,7 @@ def relative_cost(benchmark):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def run(name, workload, reference, device="cpu", rounds=25):
+    def run(name, workload, reference, device="cpu", rounds=25, warm_up=3):
         synchronize = synchronizer(device)
         repeats = 10 if device.startswith("cuda") else 1
         reference_seconds = []
@@ -29,7 +29,7 @@ def relative_cost(benchmark):
         def before_each_round():
             reference_seconds.append(timed(reference, synchronize, repeats))
 
-        benchmark.pedantic(once, setup=before_each_round, rounds=rounds, warmup_rounds=3)
+        benchmark.pedantic(once, setup=before_each_round, rounds=rounds, warmup_rounds=warm_up)
         own = np.array(benchmark.stats.stats.data) / repeats
         cost = summarize(own, np.array(reference_seconds[-rounds:]), workload, reference)
         benchmark.extra_info["cnnaudit"] = {

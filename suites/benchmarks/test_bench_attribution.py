@@ -31,8 +31,9 @@ def images():
 def against(relative_cost):
     """`against(name, ours, peer)`: both timed in turn, the ratio stored and returned."""
 
-    def run(name, ours, peer, rounds=5):
-        return relative_cost(name, Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0), rounds=rounds)
+    def run(name, ours, peer, rounds=5, **options):
+        own, other = Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0)
+        return relative_cost(name, own, other, rounds=rounds, **options)
 
     return run
 
@@ -84,3 +85,90 @@ def test_integrated_gradients(against, network, images, precision):
 
     assert error(ours(), theirs()) < (1e-2 if name == "fp32" else 0.2)
     assert against(f"integrated_gradients/{name}/captum", ours, theirs, rounds=3).ratio > 0
+
+
+def test_grad_cam(against, network, images, precision):
+    captum = pytest.importorskip("captum.attr")
+    from cnnaudit.attribution import grad_cam
+
+    context, name = precision
+    targets = torch.arange(len(images))
+    peer = captum.LayerGradCam(network, network.layer4)
+
+    def ours():
+        with context():
+            return grad_cam(network, images, targets, layer="layer4")
+
+    def theirs():
+        maps = peer.attribute(images.clone(), target=targets, relu_attributions=True)
+        return captum.LayerAttribution.interpolate(maps, (SIZE, SIZE), "bilinear")[:, 0]
+
+    assert error(ours(), theirs()) < (1e-4 if name == "fp32" else 0.05)
+    assert against(f"grad_cam/{name}/captum", ours, theirs).ratio > 0
+
+
+def test_grad_cam_of_pytorch_grad_cam(against, network, images, precision):
+    peer = pytest.importorskip("pytorch_grad_cam")
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    from cnnaudit.attribution import grad_cam
+
+    context, name = precision
+    targets = [ClassifierOutputTarget(k) for k in range(len(images))]
+
+    def ours():
+        with context():
+            return grad_cam(network, images, torch.arange(len(images)), layer="layer4")
+
+    with peer.GradCAM(network, [network.layer4]) as method:
+        assert against(f"grad_cam/{name}/pytorch_grad_cam", ours, lambda: method(images.clone(), targets)).ratio > 0
+
+
+def test_occlusion(against, network, images, precision):
+    """729 windows; the drops in this network of random weights are so small that bfloat16 rounds them away."""
+    captum = pytest.importorskip("captum.attr")
+    from cnnaudit.attribution import occlusion
+
+    context, name = precision
+    image, peer = images[:1], captum.Occlusion(network)
+    windows = {"sliding_window_shapes": (3, 16, 16), "strides": (3, 8, 8), "perturbations_per_eval": 8}
+
+    def ours():
+        with context():
+            return occlusion(network, image, 5, window=16, stride=8)
+
+    def theirs():
+        return peer.attribute(image, target=5, baselines=0.5, **windows)
+
+    found = error(ours(), theirs())
+    assert found < 1e-3 or name == "bf16"
+    assert against(f"occlusion/{name}/captum", ours, theirs, rounds=2, warm_up=0).ratio > 0
+
+
+def test_lime(against, network, precision):
+    """1,000 masked copies of an image of smooth blobs, the same ones for both."""
+    lime_image = pytest.importorskip("lime.lime_image")
+    from cnnaudit.attribution import lime_explanation
+
+    context, name = precision
+    coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+    image = torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="bicubic")[0].clamp(0, 1)
+    array = image.permute(1, 2, 0).double().numpy()
+
+    def classify(batch):
+        with torch.no_grad():
+            return network(torch.as_tensor(batch).permute(0, 3, 1, 2).float()).softmax(1).numpy()
+
+    def ours(samples=1000):
+        with context():
+            return lime_explanation(network, image, 5, samples=samples, seed=0)
+
+    def theirs(samples=1000):
+        explainer = lime_image.LimeImageExplainer(random_state=0)
+        options = {"top_labels": None, "num_samples": samples, "random_seed": 0}
+        return explainer.explain_instance(array, classify, labels=(5,), **options)
+
+    found, wanted = ours(40), dict(theirs(40).local_exp[5])
+    weights = torch.tensor([wanted[k] for k in range(len(wanted))])
+    assert error(torch.as_tensor(found.weights[0]), weights) < (1e-3 if name == "fp32" else 0.5)
+    assert against(f"lime/{name}/lime", ours, theirs, rounds=2, warm_up=0).ratio > 0
