@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch._ops import OpOverload
 
 from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments
@@ -16,98 +17,43 @@ from cnnaudit.interventions.kinds import is_in_place, raw_name
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.scopes import Site
 
+
+def _kinds(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # Affine in everything that depends on the image.
-_AFFINE = {
-    *(
-        "adaptive_avg_pool2d",
-        "add",
-        "affine_grid",
-        "alias",
-        "avg_pool2d",
-        "bfloat16",
-        "broadcast_to",
-        "cat",
-        "channel_shuffle",
-    ),
-    *(
-        "chunk",
-        "clone",
-        "concat",
-        "concatenate",
-        "constant_pad_nd",
-        "contiguous",
-        "copy",
-        "cumsum",
-        "double",
-        "dropout",
-    ),
-    *("dropout2d", "expand", "expand_as", "flatten", "flip", "float", "fold", "getitem", "half", "hstack", "index"),
-    *(
-        "index_select",
-        "interpolate",
-        "isub",
-        "lift_fresh",
-        "mean",
-        "movedim",
-        "narrow",
-        "native_channel_shuffle",
-        "neg",
-    ),
-    *("negative", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "positive", "ravel", "repeat", "reshape"),
-    *(
-        "reshape_as",
-        "roll",
-        "rsub",
-        "select",
-        "setitem",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "squeeze",
-        "stack",
-        "sub",
-    ),
-    *(
-        "subtract",
-        "sum",
-        "swapaxes",
-        "swapdims",
-        "t",
-        "tile",
-        "to",
-        "_to_copy",
-        "to_copy",
-        "transpose",
-        "type",
-        "type_as",
-    ),
-    *(
-        "unbind",
-        "unflatten",
-        "unfold",
-        "unsafe_view",
-        "unsqueeze",
-        "upsample",
-        "upsample_bilinear2d",
-        "upsample_nearest2d",
-    ),
-    *("view", "view_as", "vstack"),
-}
+_AFFINE = _kinds(
+    """
+    adaptive_avg_pool2d add affine_grid alias avg_pool2d bfloat16 broadcast_to cat channel_shuffle chunk clone
+    concat concatenate constant_pad_nd contiguous copy cumsum double dropout dropout2d expand expand_as flatten flip
+    float fold getitem half hstack index index_select interpolate isub lift_fresh mean movedim narrow
+    native_channel_shuffle neg negative pad permute pixel_shuffle pixel_unshuffle positive ravel repeat reshape
+    reshape_as roll rsub select select_scatter setitem slice slice_scatter split split_with_sizes squeeze stack sub
+    subtract sum swapaxes swapdims t tile to to_copy transpose type type_as unbind unflatten unfold unsafe_view
+    unsqueeze upsample upsample_bilinear2d upsample_nearest2d view view_as vstack
+    """
+)
 # Affine while only one of the factors depends on the image.
-_PRODUCTS = {
-    *("addmm", "bmm", "conv1d", "conv2d", "conv_transpose2d", "convolution", "einsum", "linear", "matmul", "mm", "mul"),
-    *("multiply", "rmatmul"),
-}
-_QUOTIENTS = {"div", "divide", "itruediv", "true_divide", "truediv"}
-_PIECEWISE = {
-    *("abs", "clamp", "clamp_max", "clamp_min", "hardshrink", "hardsigmoid", "hardtanh", "leaky_relu", "maximum"),
-    *("minimum", "prelu", "relu", "relu6", "softshrink", "threshold"),
-}
-_SMOOTH = {
-    *("celu", "cos", "elu", "erf", "exp", "expm1", "gelu", "hardswish", "log", "log1p", "log_sigmoid", "logsigmoid"),
-    *("mish", "pow", "reciprocal", "rsqrt", "selu", "sigmoid", "silu", "sin", "softplus", "softsign", "sqrt", "square"),
-    *("tanh", "tanhshrink"),
-}
+_PRODUCTS = _kinds(
+    """
+    addmm bmm conv1d conv2d conv_transpose2d convolution einsum linear matmul mm mul multiply rmatmul
+    """
+)
+_QUOTIENTS = _kinds("div divide itruediv true_divide truediv")
+# Elementwise: broken lines, and smooth curves.
+_PIECEWISE = _kinds(
+    """
+    abs clamp clamp_max clamp_min hardshrink hardsigmoid hardtanh leaky_relu maximum minimum prelu relu relu6
+    softshrink threshold
+    """
+)
+_SMOOTH = _kinds(
+    """
+    celu cos elu erf exp expm1 gelu hardswish log log1p log_sigmoid logsigmoid mish pow rdiv reciprocal rsqrt
+    rtruediv selu sigmoid silu sin softplus softsign sqrt square tanh tanhshrink
+    """
+)
 _POOLS: dict[str, Callable[..., Any]] = {"adaptive_max_pool2d": F.adaptive_max_pool2d, "max_pool2d": F.max_pool2d}
 # Of a tensor's form only; a comparison would depend on the image without a gradient.
 _FORM = {"assert_tensor_metadata", "dim", "is_floating_point", "len", "numel", "size", "stride", "sym_size"}
@@ -240,7 +186,8 @@ def _pool(kind: str, func: Function, args: Sequence[Any], kwargs: Mapping[str, A
         fall = (x.flatten(-2).gather(-1, places) - reference.flatten(-2).gather(-1, places)).view(y.shape)
         multiplier = torch.where(fall == 0, torch.ones_like(y), (y - z) / torch.where(fall == 0, 1, fall))
     output = _Pooled.apply(plane, y, multiplier, places)
-    return (output, ours) if "indices" in raw_name(func) or kwargs.get("return_indices") else output
+    pair = len(func._schema.returns) == 2 if isinstance(func, OpOverload) else "indices" in raw_name(func)
+    return (output, ours) if pair or kwargs.get("return_indices") else output
 
 
 def _require_affine(

@@ -97,7 +97,7 @@ def one_each(class_index: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         raise AuditError(
             f"class_index: expected an integer or integers ({len(images)},), got {index.dtype} {tuple(index.shape)}"
         )
-    return index.long()
+    return index.long().clone()  # one made under inference_mode could not be part of a graph
 
 
 def indices(logits: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:

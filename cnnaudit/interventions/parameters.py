@@ -13,8 +13,7 @@ from torch.overrides import TorchFunctionMode
 class ConstantParameters(TorchFunctionMode):
     """Every call inside the context gets the parameters detached; the model itself is not touched.
 
-    No input is kept for the gradient of a weight, which saves memory and lets later in-place calls change it. What
-    still requires a gradient inside the context depends on the images.
+    No gradient of a weight is computed or asked of autograd, and what still requires one depends on the images.
 
     Example:
         >>> import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,11 @@ class Holder(nn.Module):
         return self.act(2 * x).mul_(3)
 
 
+@functools.cache
+def formed(style: type[nn.Module], form: Callable) -> nn.Module:
+    return form(build(style))
+
+
 def passed(network: nn.Module, rule: str, x: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
     x = x.clone().requires_grad_()
     with relu_rule(network, rule) as ruled:
@@ -95,7 +101,7 @@ def test_an_upper_bound_closes_the_mask_too(name: str, rule: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("style", STYLES)
 def test_answers_stay_and_the_gradient_is_autograds(style: type[nn.Module], form: Callable) -> None:
-    network, x = form(build(style)), images().requires_grad_()
+    network, x = formed(style, form), images().requires_grad_()
     plain = network(x)
     (expected,) = torch.autograd.grad(plain.sum(), x)
     relus = [c.name for c in calls(network, images()) if c.kind in ("relu", "relu6", "hardtanh", "clamp")]
@@ -117,7 +123,7 @@ def test_answers_stay_and_the_gradient_is_autograds(style: type[nn.Module], form
 def test_every_form_of_a_network_has_the_same_gradients(style: type[nn.Module], form: Callable, rule: str) -> None:
     x = images().requires_grad_()
     gradients = []
-    for network in (build(style), form(build(style))):
+    for network in (build(style), formed(style, form)):
         with relu_rule(network, rule):
             answer = network(x)
         up, down = (torch.autograd.grad(sign * answer.sum(), x, retain_graph=True)[0] for sign in (1, -1))
