@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LAYERS = 6
 MAPS = 24
-CANDIDATES = 100  # images among which those are sought that activate a unit most
+CANDIDATES = 60  # images among which those are sought that activate a unit most
 TOP = 6
 
 

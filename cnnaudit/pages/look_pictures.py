@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLORS = "cividis"
 WINDOWS = 7  # windows of the occlusion's grid along a side, overlapping by half
-LIME_SAMPLES = 300
+LIME_SAMPLES = 200
 
 
 @dataclass

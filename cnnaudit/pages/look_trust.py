@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 FAMILY = "fidelity.*"
-_WORDS = {"pass": "passes", "fail": "FAILS", "inconclusive": "undecided on", "not_applicable": "not judged by"}
+_WORDS = {"fail": "FAILS", "inconclusive": "undecided on", "pass": "passes", "not_applicable": "not judged by"}
+_SHORT = {"fidelity.lime": "stability", "fidelity.deconvnet[definition]": "definition"}
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,13 @@ class Trust:
     source: str
 
     def words(self, method: str) -> str:
-        """The verdicts of one method, such as `FAILS randomization, passes deletion`; empty where nothing was asked."""
+        """The verdicts of one method, such as `FAILS randomization; passes deletion`; empty where nothing was asked."""
         found = [finding for finding in self.findings if _concerns(finding, method)]
-        words = [f"{_WORDS[f.verdict]} {_short(f)}{' (expected)' * (f.expected is not None)}" for f in found]
-        return ", ".join(words) or "not measured" * bool(self.findings)
+        groups = []
+        for verdict, word in _WORDS.items():
+            names = [f"{_short(f)}{' (expected)' * (f.expected is not None)}" for f in found if f.verdict == verdict]
+            groups += [f"{word} {', '.join(names)}"] if names else []
+        return "; ".join(groups) or "not measured" * bool(self.findings)
 
     def table(self, methods: Mapping[str, str]) -> list[Evidence]:
         """Every verdict with its number; `methods`: names and titles."""
@@ -99,9 +103,9 @@ def _concerns(finding: Finding, method: str) -> bool:
 
 
 def _short(finding: Finding) -> str:
-    """`fidelity.deconvnet[evidence]` as `deconvnet, evidence`, `fidelity.randomization[lime]` as `randomization`."""
-    check = finding.check.partition("[")[0].partition(".")[2]
-    return f"{check}, {finding.part}" if check == "deconvnet" else check
+    """What was asked in a word: `randomization`, `deletion`, `definition` …"""
+    check, part = finding.check.partition("[")[0].partition(".")[2], finding.part
+    return _SHORT.get(finding.check) or (part if check == "deconvnet" and part else check)
 
 
 def _number(finding: Finding) -> str:

@@ -199,9 +199,7 @@ def test_verdicts_come_from_a_report_that_is_newer_than_the_audit_file(tmp_path)
     )
     found = look_trust.trust(target, tmp_path, measure=False)
     assert "report.json" in found.source
-    assert found.words("deconvnet") == (
-        "undecided on deconvnet, evidence, passes deletion, FAILS randomization (expected)"
-    )
+    assert found.words("deconvnet") == ("FAILS randomization (expected); undecided on evidence; passes deletion")
     assert found.words("cam") == "not judged by randomization" and found.words("gradient") == "not measured"
     assert found.general() == ["Said so."]
     (table,) = found.table({"deconvnet": "Deconvnet", "cam": "CAM"})
