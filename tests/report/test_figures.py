@@ -52,6 +52,14 @@ def test_bars_name_their_values_and_many_are_cut_to_the_largest():
     assert "c999" in many and "c3" not in many
 
 
+def test_boxes_keep_the_quartiles_and_only_so_many_are_drawn():
+    item = evidence.boxes("norms", {"filter 3": np.arange(5.0), "filter 1": [2.0, 2.0]}, label="norm")
+    assert item["values"] == {"filter 3": [0, 1, 2, 3, 4], "filter 1": [2, 2, 2, 2, 2]}
+    assert {"filter 3", "filter 1", "norm"} <= set(texts(draw(item)))
+    many = texts(draw(evidence.boxes("b", {f"c{k}": [0.0, k] for k in range(30)}, label="norm")))
+    assert "norm (24 of 30)" in many and "c23" in many and "c24" not in many
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (30, 2), (28, 28), (5, 5)])
 def test_heat_maps_of_any_shape(shape):
     said = texts(draw(evidence.heat_map("h", np.arange(np.prod(shape)).reshape(shape), label="counts")))
