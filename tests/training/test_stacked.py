@@ -247,6 +247,32 @@ def test_stops_at_the_target_accuracy() -> None:
         assert torch.allclose(found.model(k).conv.weight, model.conv.weight, atol=1e-5)
 
 
+class Pretending:
+    """Two models that answer each batch alike and right; of all images, the first still does, the second does not."""
+
+    def step(
+        self, weights: torch.Tensor, buffers: dict[str, torch.Tensor], indices: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        logits = torch.tensor([1.0, 0.0]).expand(len(weights), len(indices), 2)
+        return torch.zeros(len(weights)), logits, torch.zeros_like(weights)
+
+    def training_logits(self, weights: torch.Tensor, buffers: dict[str, torch.Tensor], rows: slice) -> torch.Tensor:
+        answers = torch.eye(2)[torch.arange(64)[rows] % 2]
+        return torch.stack([answers if second else torch.tensor([1.0, 0.0]).expand_as(answers) for second in weights])
+
+    def logits(self, weights: torch.Tensor, buffers: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("nobody asked for other images")
+
+
+@pytest.mark.parametrize(("target", "first"), [(0.9, "reached"), (None, "dead")])
+def test_endings_are_confirmed_on_all_images(target: float | None, first: str) -> None:
+    plan = Plan(60, batch_size=32, schedule="constant", target_accuracy=target, weight_decay=0.0, order_seed=0)
+    which, labels = torch.tensor([[0.0], [1.0]]), torch.zeros(64, dtype=torch.int64)
+    found = train_stack(Pretending(), labels, which, {}, torch.full((2,), 0.1), torch.ones(1), plan)
+    assert found.outcome == [first, "trained"]
+    assert found.epochs.tolist() == [1 if target else 50, 60]
+
+
 def test_accuracies_are_those_of_the_models(data: Arrays) -> None:
     as_bytes = np.round(data[0][:100] * 255).astype(np.uint8)
     found = train_stacked(lambda: minimum(pool=7), data, seeds=3, epochs=3, validation=(as_bytes, data[1][:100]))
