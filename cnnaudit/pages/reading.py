@@ -230,7 +230,8 @@ def _filters(reading: Reading) -> list[Part]:
         return []
     many = len(reading.filters) > 1
     caption = (
-        "White squares are weights above 0, black ones below; the arrow is the change from white to black it wants."
+        "White squares are weights above 0, black ones below. The arrow points from white to black in the change that "
+        "excites the filter most; the longer, the more of the filter is such a slope."
     )
     shown: list[Part] = [
         Drawing(

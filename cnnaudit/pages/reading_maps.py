@@ -129,7 +129,8 @@ def filters(reading: Reading) -> Figure:
                 shade = DARK if value > 0 else LIGHT
                 place.text(column, row + 0.3, f"{value:.2g}", ha="center", va="center", color=shade, fontsize=8)
         if one.direction is not None and one.direction.share > 0:
-            _arrow(place, one.direction.x, one.direction.y, one.kernel.shape)
+            length = max(one.direction.share, 0.05) ** 0.5
+            _arrow(place, one.direction.x * length, one.direction.y * length, one.kernel.shape)
         place.set(xticks=[], yticks=[])
         place.spines[:].set_color(FAINT)
         if len(found) > 1:
@@ -138,7 +139,7 @@ def filters(reading: Reading) -> Figure:
 
 
 def _arrow(place: Axes, x: float, y: float, shape: tuple[int, ...]) -> None:
-    """An arrow through the middle of a filter, from white to black."""
+    """An arrow of up to unit length through the middle of a filter, from white to black."""
     middle, reach = ((shape[1] - 1) / 2, (shape[0] - 1) / 2), 0.42 * min(shape)
     place.annotate(
         "",

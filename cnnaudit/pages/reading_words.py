@@ -11,6 +11,7 @@ from cnnaudit.reading.trees import Tree, cuts
 from cnnaudit.report.words import listed, number, plural
 
 _OFTEN = 0.5
+_SLIGHT = 0.1
 
 
 def lead(reading: Reading) -> str:
@@ -21,7 +22,9 @@ def lead(reading: Reading) -> str:
         f"{found.n:,} {found.split} images into the right one of {len(reading.images.classes)} classes."
     ]
     constant = constant_classes(reading)
-    if constant:
+    if not reading.features.std(axis=0).any():
+        parts.append("Every image gives the very same features: they tell nothing apart.")
+    elif constant:
         parts.append(
             f"Every image of {listed(constant)} gives the very same features: to this network it is one image."
         )
@@ -212,12 +215,17 @@ def filters(reading: Reading) -> list[str]:
         if one.direction is None:
             told.append(f"{name} is 0 everywhere.")
             continue
-        told.append(
-            f"{name} answers most to a change {one.direction.words}; an even slope in that direction explains "
-            f"{_share(one.direction.share)} of its energy, plain brightness {_share(one.direction.level)}."
-            if one.direction.share > 0
-            else f"{name} has {one.direction.words}."
-        )
+        share, level = _share(one.direction.share), _share(one.direction.level)
+        if one.direction.share >= _SLIGHT:
+            told.append(
+                f"{name} answers most to a change {one.direction.words}; an even slope in that direction explains "
+                f"{share} of its energy, plain brightness {level}."
+            )
+        else:
+            told.append(
+                f"{name} has hardly a direction: the even slope it answers to most explains {share} of its energy, "
+                f"plain brightness {level}; the rest answers to spots, lines and corners."
+            )
         if one.decomposition is not None:
             best = one.decomposition.mixtures[0]
             classic, weight = next(iter(best.weights.items()))

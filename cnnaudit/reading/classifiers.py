@@ -11,7 +11,7 @@ from cnnaudit.reading.trees import FOLDS, fold_numbers
 from cnnaudit.statistics import proportion_interval
 
 NEIGHBORS = 15
-TREES = 200
+TREES = 100
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Learner:
 
 
 def other_learners(features: np.ndarray, labels: np.ndarray, answers: np.ndarray, seed: int = 0) -> list[Learner]:
-    """The network's own classifier, 15 nearest neighbors and a random forest of 200 trees on the same images.
+    """The network's own classifier, 15 nearest neighbors and a random forest of 100 trees on the same images.
 
     The learners are cross-validated in 5 folds; the network is asked as it is, so the images should be ones that it was
     not trained on. Features are standardized for the neighbors.
