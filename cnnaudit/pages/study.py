@@ -16,7 +16,7 @@ from cnnaudit.pages import study_figures
 from cnnaudit.pages.document import Drawing, Section, write_document
 from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel, study_named
 from cnnaudit.studies.study import Effort, Results, Row, Study, conduct
-from cnnaudit.studies.summary import of_kind, quartiles
+from cnnaudit.studies.summary import of_kind, quartiles, shown
 from cnnaudit.studies.thesis import SOURCE, TABLE_I
 
 CAPTIONS: Mapping[str, str] = {
@@ -137,25 +137,13 @@ def _classic(rows: Sequence[Row]) -> list[Evidence]:
         for arm, words in classic_filters.ARMS.items():
             found = classic_filters.of_arm(rows, dataset, arm)
             if found:
-                low, middle, high = (round(value, 3) for value in quartiles(classic_filters.accuracies(found)))
-                epochs = classic_filters.epochs_of(found)
-                reached = [epoch for epoch in epochs if np.isfinite(epoch)]
+                low, middle, high = (shown(value) for value in quartiles(classic_filters.accuracies(found)))
+                reached = [epoch for epoch in classic_filters.epochs_of(found) if np.isfinite(epoch)]
                 median = round(float(np.median(reached)), 1) if reached else None
                 dead = sum(row["outcome"] == "dead" for row in found)
-                table.append((dataset, words, len(found), dead, middle, low, high, len(reached), median))
-    columns = (
-        "data set",
-        "start",
-        "networks",
-        "dead",
-        "median accuracy",
-        "quartile 1",
-        "quartile 3",
-        "reach the target",
-    )
-    return [
-        evidence.table("Validation accuracy, and epochs to the target", (*columns, "median epochs of those"), table)
-    ]
+                table.append((dataset, words, len(found), dead, middle, f"{low} to {high}", len(reached), median))
+    columns = ("data set", "start", "networks", "dead", "median", "quartiles", "reach the target", "median epoch")
+    return [evidence.table("Validation accuracy, and the epoch of the target", columns, table)]
 
 
 def _similarity(rows: Sequence[Row]) -> list[Evidence]:
@@ -166,9 +154,10 @@ def _similarity(rows: Sequence[Row]) -> list[Evidence]:
             matrix = filter_similarity.compared(rows, dataset, change)
             if len(matrix):
                 mean, (low, high) = filter_similarity.mean_of_pairs(matrix)
-                same = None if change == "none" else round(filter_similarity.mean_of_pairs(matrix, same=True)[0], 2)
-                table.append((dataset, words, len(matrix), same, round(mean, 2), round(low, 2), round(high, 2)))
-    columns = ("data set", "trained on", "networks", "same first weights", "other first weights", "from", "to")
+                same = "" if change == "none" else shown(filter_similarity.mean_of_pairs(matrix, same=True)[0], 2)
+                interval = f"{shown(low, 2)} to {shown(high, 2)}"
+                table.append((dataset, words, len(matrix), same, shown(mean, 2), interval))
+    columns = ("data set", "trained on", "networks", "same first weights", "other first weights", "95 % interval")
     return [
         evidence.table("Mean similarity to the filters learned on the data set itself", columns, table),
         *(_filters(rows, dataset) for dataset in TABLE_I if filter_similarity.filters_of(rows, dataset, "none")),
@@ -177,13 +166,13 @@ def _similarity(rows: Sequence[Row]) -> list[Evidence]:
 
 def _filters(rows: Sequence[Row], dataset: str) -> Evidence:
     """A few filters as learned on the data set, and from the same first weights on other data."""
-    shown = {
+    learned = {
         change: filter_similarity.filters_of(rows, dataset, change) for change in ("none", "other draw", "other figure")
     }
-    seeds = sorted(set.intersection(*(set(filters) for filters in shown.values())))[:4]
+    seeds = sorted(set.intersection(*(set(filters) for filters in learned.values())))[:4]
     pictures, captions = [], []
     for seed in seeds:
-        for change, filters in shown.items():
+        for change, filters in learned.items():
             values = filters[seed] / (2 * np.abs(filters[seed]).max()) + 0.5
             pictures.append(np.kron(values, np.ones((24, 24)))[None])
             captions.append(f"seed {seed}: {filter_similarity.CHANGES[change]}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnaudit.statistics import bootstrap_interval, generator, proportion_interval
 from cnnaudit.studies.study import Effort, Row, Study, Task
-from cnnaudit.studies.summary import of_kind, quartiles, shown, spread
+from cnnaudit.studies.summary import joined, of_kind, quartiles, shown, spread
 from cnnaudit.studies.thesis import TABLE_I, splits
 
 ARMS = {
@@ -170,80 +170,76 @@ def _headline(rows: Sequence[Row]) -> list[str]:
     complete = [dataset for dataset in TABLE_I if all(of_arm(rows, dataset, arm) for arm in ARMS)]
     if not complete:
         return []
-    good = [dataset for dataset in complete if as_good(rows, dataset)]
-    interval_of = {
-        dataset: faster(epochs_of(of_arm(rows, dataset, "initialized")), epochs_of(of_arm(rows, dataset, "learned")))[1]
-        for dataset in complete
-    }
-    sooner = [dataset for dataset in complete if interval_of[dataset][0] > 0.5]
-    later = [dataset for dataset in complete if interval_of[dataset][1] < 0.5]
+    zeros, repeated = (
+        _sets([dataset for dataset in complete if as_good(rows, dataset, arm)], complete)
+        for arm in ("frozen", "replicate")
+    )
+    intervals = {dataset: sooner(rows, dataset)[1] for dataset in complete}
     return [
-        f"A frozen classic filter does as well as the median learned one on {_sets(good, complete)}. Starting from "
-        f"classic filters, training is sooner at the accuracy on {_sets(sooner, complete)}, later on "
-        f"{_sets(later, complete)}."
+        f"Some frozen classic filter does as well as the median learned one on {zeros}; with the image's edge repeated "
+        f"in place of zero padding, on {repeated}. Training from a classic filter is sooner at the accuracy on "
+        f"{_sets([dataset for dataset in complete if intervals[dataset][0] > 0.5], complete)}, later on "
+        f"{_sets([dataset for dataset in complete if intervals[dataset][1] < 0.5], complete)}."
     ]
+
+
+def sooner(rows: Sequence[Row], dataset: str) -> tuple[float, tuple[float, float]]:
+    """In what share of pairs training from a classic filter reaches the target sooner than from random weights."""
+    return faster(*(epochs_of(of_arm(rows, dataset, arm)) for arm in ("initialized", "learned")))
 
 
 def _sets(some: Sequence[str], among: Sequence[str]) -> str:
     return f"{len(some)} of {len(among)} data sets" + (f" ({', '.join(some)})" if some else "")
 
 
-def as_good(rows: Sequence[Row], dataset: str) -> list[str]:
+def as_good(rows: Sequence[Row], dataset: str, arm: str = "frozen") -> list[str]:
     """The classic filters whose frozen networks have a median accuracy no lower than that of learned filters."""
     middle = float(np.median(accuracies(of_arm(rows, dataset, "learned"))))
-    return [
-        name
-        for name in names_of(rows, dataset)
-        if float(np.median(accuracies(of_arm(rows, dataset, "frozen", name)))) >= middle
-    ]
+    found = {name: accuracies(of_arm(rows, dataset, arm, name)) for name in names_of(rows, dataset)}
+    return [name for name, values in found.items() if float(np.median(values)) >= middle]
 
 
 def _reach(rows: Sequence[Row], dataset: str) -> str:
     """Does the classifier reach the accuracy on a frozen classic filter?"""
-    learned = of_arm(rows, dataset, "learned")
-    frozen = {name: of_arm(rows, dataset, "frozen", name) for name in names_of(rows, dataset)}
-    best = max(frozen, key=lambda name: float(np.median(accuracies(frozen[name], "train"))))
-    good = as_good(rows, dataset)
-    repeated = {name: of_arm(rows, dataset, "replicate", name) for name in frozen}
-    chosen = max(repeated, key=lambda name: float(np.median(accuracies(repeated[name], "train"))))
+    learned, random = (accuracies(of_arm(rows, dataset, arm)) for arm in ("learned", "random"))
     return (
         f"Data set {dataset} ({TABLE_I[dataset].shows}; thesis {TABLE_I[dataset].validation_accuracy:.3f}): learned "
-        f"filters reach a validation accuracy of {spread(accuracies(learned))}. The best frozen classic filter (by "
-        f"training accuracy), {best}, reaches {spread(accuracies(frozen[best]))}, all {len(frozen)} together "
-        f"{spread([value for found in frozen.values() for value in accuracies(found)])}, frozen random ones "
-        f"{spread(accuracies(of_arm(rows, dataset, 'random')))}. {len(good)} of {len(frozen)} classic filters have "
-        "a median no lower than that of learned filters"
-        + (f": {', '.join(good)}." if good else ".")
-        + f" Where the image's edge is repeated in place of zero padding, frozen classic filters reach "
-        f"{spread([value for found in repeated.values() for value in accuracies(found)])}, the best one, {chosen}, "
-        f"{spread(accuracies(repeated[chosen]))}." + _dead(rows, dataset)
+        f"filters reach a validation accuracy of {spread(learned)}, frozen random ones {spread(random)}. "
+        f"{_frozen(rows, dataset, 'frozen', 'Frozen classic filters')} "
+        f"{_frozen(rows, dataset, 'replicate', 'With the edge of the image repeated')}"
     )
 
 
-def _dead(rows: Sequence[Row], dataset: str) -> str:
-    """How many networks answer every image alike."""
-    arms = {arm: of_arm(rows, dataset, arm) for arm in ("frozen", "replicate", "initialized", "learned")}
-    dead = {arm: sum(row["outcome"] == "dead" for row in found) for arm, found in arms.items()}
-    counts = ", ".join(f"{dead[arm]} of {len(arms[arm])} ({ARMS[arm]})" for arm in arms)
-    return f" Networks that answer every image alike: {counts}." if any(dead.values()) else ""
+def _frozen(rows: Sequence[Row], dataset: str, arm: str, words: str) -> str:
+    """The frozen classic filters with one padding: all of them, the best one, those as good as learned ones."""
+    found = of_arm(rows, dataset, arm)
+    names, good = names_of(rows, dataset), as_good(rows, dataset, arm)
+    trained = {name: accuracies(of_arm(rows, dataset, arm, name), "train") for name in names}
+    best = max(names, key=lambda name: float(np.median(trained[name])))
+    dead = sum(row["outcome"] == "dead" for row in found)
+    return (
+        f"{words}: {spread(accuracies(found))}, {dead} of {len(found)} networks answer every image alike; the best "
+        f"filter by training accuracy, {best}, {spread(accuracies(of_arm(rows, dataset, arm, best)))}; "
+        f"{len(good)} of {len(names)} filters have a median no lower than learned ones"
+        + (f" ({', '.join(good)})." if good else ".")
+    )
 
 
 def _speed(rows: Sequence[Row], dataset: str) -> str:
     """How soon training reaches the target."""
-    found = {arm: epochs_of(of_arm(rows, dataset, arm)) for arm in ARMS}
     parts = []
-    for arm, words in ARMS.items():
-        reached, n = sum(np.isfinite(found[arm])), len(found[arm])
-        low, high = proportion_interval(int(reached), n)
-        in_time = [epoch for epoch in found[arm] if np.isfinite(epoch)]
+    for arm in ("learned", "initialized"):
+        found = epochs_of(of_arm(rows, dataset, arm))
+        in_time = [epoch for epoch in found if np.isfinite(epoch)]
+        low, high = proportion_interval(len(in_time), len(found))
         median = f", half of those within {shown(float(np.median(in_time)), 0)} epochs" if in_time else ""
-        parts.append(f"{words}: {reached / n:.0%} ({low:.0%} to {high:.0%}){median}".replace("%", " %"))
-    share, (low, high) = faster(found["initialized"], found["learned"])
+        parts.append(f"{len(in_time)} of {len(found)} networks {ARMS[arm]} ({low:.2f} to {high:.2f}){median}")
+    share, (low, high) = sooner(rows, dataset)
     verdict = "sooner" if low > 0.5 else "later" if high < 0.5 else "neither sooner nor later, as far as these tell,"
     return (
-        f"A training accuracy of {target_of(dataset):.3f} is reached by so many networks: {'; '.join(parts)}. From a "
-        f"classic filter training gets there {verdict} than from random weights (sooner in {share:.2f} of pairs, "
-        f"{low:.2f} to {high:.2f})."
+        f"A training accuracy of {target_of(dataset):.3f} is reached by {joined(parts)}. From a classic filter "
+        f"training gets there {verdict} than from random weights (sooner in {share:.2f} of pairs, {low:.2f} to "
+        f"{high:.2f})."
     )
 
 
