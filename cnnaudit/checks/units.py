@@ -83,13 +83,15 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
             Location(float(value), layer=layer, class_name=target.classes[k])
             for k, value in zip(measured.classes, measured.correlations())
         ],
-        evidence=_evidence(target, trial, images, found, measured, null),
+        evidence=_evidence(trial, images, labels, found, measured, null),
     )
 
 
 def _some(trial: Trial) -> tuple[torch.Tensor, np.ndarray]:
     """The images of the trial, at most 2,000 of them in equal steps through the classes, and their labels."""
     images, labels = trial.sample("validation")
+    if len(images) <= MOST_IMAGES:
+        return images, labels.numpy()
     order = np.argsort(labels.numpy(), kind="stable")
     rows = np.sort(order[np.linspace(0, len(order) - 1, min(len(order), MOST_IMAGES)).astype(int)])
     return images[rows], labels.numpy()[rows]
@@ -108,11 +110,17 @@ def _summary(layer: str, found: ActiveFilters, measured: Agreement, statistic: f
 
 
 def _evidence(
-    target: AuditTarget, trial: Trial, images: torch.Tensor, found: ActiveFilters, measured: Agreement, null: np.ndarray
+    trial: Trial,
+    images: torch.Tensor,
+    labels: np.ndarray,
+    found: ActiveFilters,
+    measured: Agreement,
+    null: np.ndarray,
 ) -> list[Evidence]:
     """The filters by activity with what each tells, the null distribution, and the boxplots of the source."""
     from cnnaudit.evidence import bars, boxes, null_distribution, table
 
+    target = trial.target
     activity, information = measured.activity.mean(axis=0), measured.information.mean(axis=0)
     order = np.argsort(-activity, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), 24)).round().astype(int))]
@@ -134,7 +142,7 @@ def _evidence(
             {f"filter {c}": _relative(found.norms)[:, c] for c in shown},
             label="norm / mean norm (above 1: active)",
         ),
-        *_by_class(target, trial, found, order),
+        *_by_class(target, labels, found, order),
         bars("Agreement by class", classes, label="rank correlation", tolerance=trial.tolerance),
         null_distribution(
             f"Rank correlation with the filters shuffled: {p_value:.0%} reach the measured one",
@@ -146,11 +154,10 @@ def _evidence(
     ]
 
 
-def _by_class(target: AuditTarget, trial: Trial, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
+def _by_class(target: AuditTarget, labels: np.ndarray, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
     """Boxplots by class of the most active filter and of the least active one that answers at all."""
     from cnnaudit.evidence import boxes
 
-    labels = _some(trial)[1]
     present = np.unique(labels)[:24]
     living = [c for c in order if found.norms[:, c].any()]
     return [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.errors import AuditError
-from cnnaudit.evidence import Evidence, heat_map, images, table
+from cnnaudit.evidence import Evidence, images, table
 from cnnaudit.pages.document import Drawing, Part
 from cnnaudit.progress import progress
 from cnnaudit.wording import one_line
@@ -154,18 +154,31 @@ def occlusion_parts(target: AuditTarget, image: torch.Tensor, class_index: int) 
             stride=(stride[0], stride[1]),
         )
     own = float(maps.own_probability[0])
-    heat = heat_map(
+    lost = own - maps.heat[0].cpu().numpy()
+    heat = Drawing(
         f"What of the probability {own:.3f} is lost with a window of {window[0]} x {window[1]} hidden there",
-        own - maps.heat[0].cpu().numpy(),
-        label="probability lost",
-        rows="row of the image",
-        columns="column of the image",
+        lambda: _signed(lost, "probability lost"),
+        "Orange: the class loses, so what is hidden speaks for it. Purple: it gains.",
     )
     likely = maps.likely_image[0].cpu().numpy()
     title = "The most likely class with a window hidden there"
     if len(np.unique(likely)) == 1:
         return [heat, table(title, ["window", "class"], [["anywhere", target.classes[int(likely[0, 0])]]])]
     return [heat, Drawing(title, lambda: _likely(likely, target))]
+
+
+def _signed(values: np.ndarray, label: str) -> Figure:
+    """A map with 0 in the middle of its scale."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 3.2))
+    axes = figure.subplots()
+    bound = float(np.abs(values).max()) or 1.0
+    shown = axes.imshow(values, cmap="PuOr_r", vmin=-bound, vmax=bound, interpolation="nearest")
+    axes.set(xlabel="column of the image", ylabel="row of the image")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=axes, label=label, shrink=0.9).outline.set_visible(False)
+    return figure
 
 
 def _likely(plane: np.ndarray, target: AuditTarget) -> Figure:
@@ -179,7 +192,7 @@ def _likely(plane: np.ndarray, target: AuditTarget) -> Figure:
     palette = matplotlib.colormaps["tab10"]
     colors = np.array([palette(k)[:3] if k < 7 else (0.75, 0.75, 0.75) for k in range(len(ranked))])
     places = np.searchsorted(found, plane)
-    figure = Figure(figsize=(4, 3.6))
+    figure = Figure(figsize=(4, 3.2 + 0.18 * min(len(ranked), 8) / 2))
     axes = figure.subplots()
     order = np.empty(len(ranked), dtype=int)
     order[np.searchsorted(found, ranked)] = np.arange(len(ranked))
