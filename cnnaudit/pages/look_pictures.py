@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 COLORS = "cividis"
+ZERO = 1e-12  # below, what a fit makes of a constant answer is rounding
 WINDOWS = 7  # windows of the occlusion's grid along a side, overlapping by half
 LIME_SAMPLES = 200
 
@@ -55,7 +56,7 @@ def attributions(target: AuditTarget, image: torch.Tensor, class_index: int, see
             gallery.missing[method.name] = f"it broke on this model: {one_line(error)}"
             continue
         values = saliency(found.detach())[0].double().cpu().numpy().clip(min=0)
-        if not values.any():
+        if values.max() <= ZERO:
             gallery.missing[method.name] = (
                 "a map of zeros, so that there is nothing to draw"
                 if method.baseline
