@@ -105,9 +105,9 @@ def outside_receptive_field(model: nn.Module, image: torch.Tensor, layers: Seque
             continue
         energy = deconvnet(model, image, layer=layer, unit=(unit, row, column)).double().square().sum((0, 1))
         total = float(energy.sum())
-        inside = float(energy[box.top : box.bottom, box.left : box.right].sum())
+        energy[box.top : box.bottom, box.left : box.right] = 0
         what = f"unit {unit} at ({row}, {column}), beyond its receptive field"
-        found.append(Difference(what, layer, (total - inside) / total if total else 0.0))
+        found.append(Difference(what, layer, float(energy.sum()) / total if total else 0.0))
     return found
 
 

@@ -10,12 +10,13 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from cnnaudit.attribution.methods import METHODS
 from cnnaudit.errors import UnsupportedError
+from cnnaudit.fidelity.quiet import quiet
 
 Counts: TypeAlias = "dict[str, int]"
 Reasons: TypeAlias = "dict[str, str]"
 
+_STANDIN = 64
 BACKWARD = 3  # a pass with gradients costs about three without
 
 
@@ -23,7 +24,7 @@ BACKWARD = 3  # a pass with gradients costs about three without
 def passes(name: str, channels: int, size: tuple[int, int]) -> int:
     """Forward passes of one image that a method of `METHODS` makes per image, those with gradients counted threefold.
 
-    Counted on a tiny network that stands in for the user's: it takes images of that size.
+    Counted on a tiny network that stands in for the user's, on images of at most 64 pixels (no count grows with them).
 
     Raises:
         UnsupportedError: from the method, where a package that it needs is missing.
@@ -43,8 +44,8 @@ def passes(name: str, channels: int, size: tuple[int, int]) -> int:
         layers = nn.Conv2d(channels, 2, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)
         standin = nn.Sequential(*layers).eval()
     standin.register_forward_pre_hook(note)
-    image = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
-    METHODS[name].compute(standin, image, torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0))
+    image = torch.rand(1, channels, *(min(side, _STANDIN) for side in size), generator=torch.Generator().manual_seed(0))
+    quiet(name, standin, image, torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0))
     return max(1, count)
 
 

@@ -16,6 +16,7 @@ from cnnaudit.evidence import Evidence
 from cnnaudit.fidelity.deconvnet import Difference
 from cnnaudit.fidelity.deletion import FRACTIONS, Deletion
 from cnnaudit.fidelity.placed import Box, spill
+from cnnaudit.fidelity.quiet import quiet
 from cnnaudit.fidelity.randomization import Randomization
 
 Tables = Callable[[str, bool], list[Evidence]]
@@ -76,7 +77,7 @@ def placed_table(
     rows: list[list[Any]] = [["Deconvnet of the strongest units", _short(units)]]
     for name in _BESIDE:
         try:
-            maps = saliency(METHODS[name].compute(model, images, classes, None).detach())
+            maps = saliency(quiet(name, model, images, classes, None))
         except UnsupportedError:
             continue
         rows.append([METHODS[name].title, _short(float(spill(maps, list(boxes)).mean()))])

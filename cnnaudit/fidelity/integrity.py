@@ -140,7 +140,8 @@ def rectifying_calls(model: nn.Module, images: torch.Tensor) -> list[str]:
     """The names of all calls that answer max(x, 0), or max(x, 0) cut off at 6, for one of their inputs x.
 
     Known by what they do and not by what they are called: `x * (x > 0)` and `torch.where(x > 0, x, 0)` are found too.
-    Inputs without negative values are left out, since anything that passes them on would do.
+    Inputs that are nowhere negative are left out, since anything that passes them on would do, and so are those that
+    are nowhere positive.
     """
     with _Rectifying(model) as observer, torch.no_grad():
         model(images)
@@ -170,8 +171,8 @@ class _Rectifying(Observer):
 
 
 def _is_rectified(value: torch.Tensor, output: torch.Tensor) -> bool:
-    """Whether the output is the ReLU or ReLU6 of the value, and the value has something to cut off."""
-    if value.shape != output.shape or not bool((value < 0).any()):
+    """Whether the output is the ReLU or ReLU6 of the value, which has something to cut off and something to keep."""
+    if value.shape != output.shape or not bool((value < 0).any() and (value > 0).any()):
         return False
     return torch.equal(output, value.relu()) or torch.equal(output, value.clamp(0, 6))
 

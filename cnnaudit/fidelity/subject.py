@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from torch import nn
 
 from cnnaudit.attribution.methods import Method, saliency
 from cnnaudit.fidelity.deletion import blurred
+from cnnaudit.fidelity.quiet import quiet
 from cnnaudit.fidelity.saliency import GRID, cells
 from cnnaudit.statistics import derive_seed
 
@@ -66,10 +66,7 @@ class Subject:
         """
         images = self.images[rows] if noise is None else (self.images[rows] + noise[rows]).clamp(0, 1)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.target.name, "fidelity", method.name))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # blank maps are counted, not announced
-            found = method.compute(model or self.target.model, images, self.classes[rows], generator)
-        return saliency(found.detach())
+        return saliency(quiet(method.name, model or self.target.model, images, self.classes[rows], generator))
 
     def rows(self, method: Method, rows: slice, *, model: nn.Module | None = None) -> np.ndarray:
         """Those maps on the grid: (n, cells)."""
