@@ -172,7 +172,7 @@ def _table_i(rows: Sequence[Row], dataset: str) -> str:
     low, middle, high = (shown(value) for value in quartiles(accuracies(found)))
     return (
         f"The thesis's model for {DATASETS[dataset]} at noise 20 has {_thesis(dataset)} parameters and a validation "
-        f"accuracy of {TABLE_I[dataset].validation_accuracy:.3f}, the best of 5 networks; here the best by training "
+        f"accuracy of {TABLE_I[dataset].validation_accuracy:.3f}, trained from 5 first weights; here the best by training "
         f"accuracy of {len(found)} reaches {best(found):.3f}, the median {middle} (quartiles {low} to {high})."
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError
+from cnnaudit.errors import AuditError, DataError
 from cnnaudit.files import write_whole
 from cnnaudit.progress import progress
 
@@ -96,30 +97,34 @@ class Results:
 class Journal:
     """The finished tasks of a study, one JSON line each, so that an interrupted run goes on where it stopped.
 
-    The first line names the study and its effort; a journal of another effort, and a last line that was cut off, count
-    for nothing.
+    Lines of another effort or version stay in the file and count for nothing here; a last line that was cut off is
+    removed.
+
+    Raises:
+        DataError: the file is something else.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self._settings = path, dict(settings)
-        self.finished: dict[str, dict[str, Any]] = {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        entries = [entry for entry in map(_parsed, lines) if entry]
-        if entries and entries[0] == self._settings:
-            self.finished = {key(entry["task"]): entry for entry in entries[1:]}
-        self._write_all()
+        self._path, self._settings = path, dict(settings)
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            os.truncate(path, len(whole))
+        try:
+            entries = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+            known = [entry for entry in entries if entry["settings"] == self._settings]
+            self.finished = {key(entry["task"]): entry for entry in known}
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path}: not the journal of a study; remove it, or choose another folder") from None
 
     def add(self, task: Task, rows: Sequence[Row], seconds: float) -> None:
         """Keep a finished task, on the disk before this returns."""
-        entry = {"task": dict(task), "seconds": round(seconds, 2), "rows": [dict(row) for row in rows]}
+        entry = {"settings": self._settings, "task": dict(task), "seconds": round(seconds, 2), "rows": list(rows)}
         self.finished[key(task)] = entry
-        with self.path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-
-    def _write_all(self) -> None:
-        """The file with what counts, and nothing else."""
-        entries = [self._settings, *self.finished.values()]
-        write_whole({self.path: "".join(json.dumps(entry) + "\n" for entry in entries)})
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def key(task: Task) -> str:
@@ -137,6 +142,7 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
         jobs: processes of one thread each (joblib).
 
     Raises:
+        DataError: the journal is something else.
         OSError: the folder cannot be written.
     """
     from joblib import Parallel, delayed
@@ -145,7 +151,7 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
 
     tasks = list(study.tasks(effort))
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"study": study.name, "effort": asdict(effort), "version": __version__}
+    settings = {"effort": asdict(effort), "version": __version__}
     journal = Journal(folder / f"{study.name}.jsonl", settings)
     missing = [task for task in tasks if key(task) not in journal.finished]
     running = Parallel(n_jobs=jobs, return_as="generator_unordered")(
@@ -186,12 +192,3 @@ def _timed(run: Callable[[Task, Effort], list[Row]], task: Task, effort: Effort)
         return task, run(task, effort), time.process_time() - start
     finally:
         torch.set_num_threads(threads)
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    """A line of a journal; nothing where it was cut off."""
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return entry if isinstance(entry, dict) else {}

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from cnnaudit.errors import AuditError
+from cnnaudit.errors import AuditError, DataError
 from cnnaudit.studies import STUDIES, study_named
 from cnnaudit.studies.study import Effort, Study, conduct
 
@@ -85,11 +85,19 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path):
     assert LOG == [5]
 
 
-def test_another_effort_starts_anew(tmp_path):
+def test_another_effort_starts_anew_and_loses_nothing(tmp_path):
     conduct(TOY, EFFORT, tmp_path)
     LOG.clear()
     conduct(TOY, dataclasses.replace(EFFORT, epochs=2), tmp_path)
     assert LOG == [0, 1, 2, 3, 4, 5]
+    conduct(TOY, EFFORT, tmp_path)
+    assert len(LOG) == 6, "the first effort's tasks are still known"
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path):
+    (tmp_path / "toy.jsonl").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="toy.jsonl: not the journal of a study"):
+        conduct(TOY, EFFORT, tmp_path)
 
 
 def test_one_seed_has_no_spread():
