@@ -247,8 +247,8 @@ CLASSIC_FILTERS = Study(
     name="classic-filters",
     title="Classic filters in place of learned ones",
     question="Does a classifier on a frozen classic filter reach the accuracy, and is training faster from one?",
-    thesis="The thesis proposes to apply classic filters 'to an architecture without training' and to start from them, "
-    "'reducing training times'; it does not try.",
+    thesis="The thesis proposes to put classic filters into a network without training them, and to start training "
+    "from them so that it takes less time; it does not try.",
     method=(
         "The minimum model of each data set of the thesis is trained in five ways: from random (Glorot) weights; with "
         "its filter starting from a classic one; with a classic filter that stays as it is; with a random filter that "

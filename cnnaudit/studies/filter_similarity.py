@@ -246,8 +246,7 @@ FILTER_SIMILARITY = Study(
     name="filter-similarity",
     title="Filters learned on slightly different data",
     question="Does a network learn a similar filter when its data are slightly different?",
-    thesis="The thesis proposes to look at 'a slightly different dataset and check if the filters learned are "
-    "similar'; it does not try.",
+    thesis="The thesis proposes to look whether slightly different data lead to similar filters; it does not try.",
     method=(
         "The minimum model of each data set is trained from several first weights on the data, and from the same first "
         "weights on data changed in one way: the order of the images, the draw, the radius, the noise, the figures "

@@ -172,8 +172,8 @@ def _table_i(rows: Sequence[Row], dataset: str) -> str:
     low, middle, high = (shown(value) for value in quartiles(accuracies(found)))
     return (
         f"The thesis's model for {DATASETS[dataset]} at noise 20 has {_thesis(dataset)} parameters and a validation "
-        f"accuracy of {TABLE_I[dataset].validation_accuracy:.3f}, trained from 5 first weights; here the best by training "
-        f"accuracy of {len(found)} reaches {best(found):.3f}, the median {middle} (quartiles {low} to {high})."
+        f"accuracy of {TABLE_I[dataset].validation_accuracy:.3f}, from 5 seeds; here the best by training accuracy of "
+        f"{len(found)} reaches {best(found):.3f}, the median {middle} (quartiles {low} to {high})."
     )
 
 
@@ -182,7 +182,7 @@ NOISE = Study(
     title="Noise against parameters and accuracy",
     question="How many parameters does a level of noise need, and what accuracy does it leave?",
     thesis="The thesis analyzes level 20 only (3.0: 109 parameters, .930; 4.0: 333 parameters, .988) and proposes to "
-    "study 'the influence of noise in the number of parameters and training accuracy' at different levels.",
+    "study what other levels do to the parameters needed and to the accuracy.",
     method=(
         "Six architectures, from 16 to 1,131 parameters, are trained at seven levels of noise on figures that are "
         "scaled (data set 3.0) or turned (4.0), half of them white on black.",

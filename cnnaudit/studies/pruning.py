@@ -218,8 +218,8 @@ PRUNING = Study(
     name="pruning",
     title="Pruning the minimum model",
     question="Which parameters of the smallest networks can go at no loss?",
-    thesis="The thesis proposes to prune the model that its grid search selects, so that it holds 'the strict number "
-    "of parameters required'; it does not try. Its minimum models have 16, 16, 109 and 333 parameters.",
+    thesis="The thesis proposes to prune the model that its grid search selects, so that no parameter is left that the "
+    "accuracy does not need; it does not try. Its minimum models have 16, 16, 109 and 333 parameters.",
     method=(
         "Each network is trained as in the thesis. Then each parameter is set to zero alone; then parameters are "
         "removed one after the other, always those whose absence costs the fewest training images, until a tenth of "

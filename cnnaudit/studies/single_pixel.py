@@ -193,9 +193,8 @@ SINGLE_PIXEL = Study(
     name="single-pixel",
     title="One changed pixel",
     question="On how many images does one changed pixel flip the class?",
-    thesis="The thesis concludes that in data sets without noise, where the network learns a single feature, 'changing "
-    "a single pixel can affect the whole decision ..., classifying an ellipse as a triangle, for example'; it gives "
-    "no number.",
+    thesis="The thesis concludes that without noise, where the network learns one feature only, one changed pixel can "
+    "turn the decision, from ellipse to triangle for instance; it gives no number.",
     method=(
         "Of each reference target, and of networks trained anew with maximum and with average pooling, every pixel of "
         "every image is set once to black or white until the class changes: the color that the gradient of the margin "

@@ -96,7 +96,7 @@ def test_another_effort_starts_anew_and_loses_nothing(tmp_path):
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path):
     (tmp_path / "toy.jsonl").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="toy.jsonl: not the journal of a study"):
+    with pytest.raises(DataError, match=r"toy\.jsonl: not the journal of a study"):
         conduct(TOY, EFFORT, tmp_path)
 
 
