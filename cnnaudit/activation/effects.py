@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnaudit.activation.layers import require_images
 from cnnaudit.errors import UnsupportedError
+from cnnaudit.interventions.images import require_images
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.errors import UnsupportedError
+from cnnaudit.interventions.images import cpu_size, require_images
 from cnnaudit.wording import listed
 
 if TYPE_CHECKING:
@@ -122,18 +123,8 @@ def over_layers(
     with evaluating(model):
         if len(layers) == 1:  # a whole pass first: it tells names that mean several calls, which a stopped one does not
             ask(filled(images[:1], bound), stop=False)
-        return in_batches(ask, images, batch_size=batch_size, bound=bound)
-
-
-def require_images(images: torch.Tensor) -> None:
-    """Raise DataError where the images are not finite float (N, C, H, W) with N at least 1."""
-    if images.ndim != 4 or not len(images) or not images.is_floating_point():
-        raise DataError(
-            f"expected images as float (N, C, H, W) with N at least 1, got {images.dtype} {tuple(images.shape)}"
-        )
-    broken = (~images.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
-    if broken:
-        raise DataError(f"{len(broken)} of the images hold NaN or infinity, the first is image {broken[0]}")
+        size = cpu_size(images, batch_size) if (device or images.device.type) == "cpu" else batch_size
+        return in_batches(ask, images, batch_size=size, bound=bound)
 
 
 def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) -> torch.Tensor:

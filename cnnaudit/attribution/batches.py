@@ -6,12 +6,15 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.errors import AuditError, DataError, ModelError
-from cnnaudit.target import CPU_BATCH_PIXELS, out_of_memory
+from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.interventions.images import cpu_size, require_images
+from cnnaudit.target import out_of_memory
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+__all__ = ["cpu_size", "in_batches", "require_images", "rows_in_batches", "say_where_zero"]
 
 
 def in_batches(
@@ -53,27 +56,6 @@ def rows_in_batches(
     except RuntimeError as error:
         reason = "memory does not suffice for a single image" if out_of_memory(error) else str(error)
         raise ModelError(f"the model cannot be explained on these images: {type(error).__name__}: {reason}") from error
-
-
-def cpu_size(images: torch.Tensor, batch_size: int) -> int:
-    """The batch size, on a CPU at most as many images as stay in the caches."""
-    if images.device.type != "cpu":
-        return batch_size
-    return max(1, min(batch_size, CPU_BATCH_PIXELS // max(1, images.shape[-2] * images.shape[-1])))
-
-
-def require_images(images: torch.Tensor) -> None:
-    """Raise DataError unless the images are finite floating-point numbers (N, C, H, W), at least one."""
-    import torch
-
-    got = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
-    if not isinstance(images, torch.Tensor) or images.ndim != 4 or not images.is_floating_point() or not images.numel():
-        raise DataError(f"images: expected a floating-point tensor (N, C, H, W) with at least one image, got {got}")
-    if torch.isfinite(images.sum()):  # one quick pass: whatever is not finite shows in the sum
-        return
-    bad = ~torch.isfinite(images).flatten(1).all(1)
-    if bad.any():
-        raise DataError(f"images: NaN or infinity in {int(bad.sum())} of {len(images)}, first in number {_first(bad)}")
 
 
 def say_where_zero(attribution: torch.Tensor, name: str) -> torch.Tensor:

@@ -57,8 +57,7 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
 
     images, labels = _some(trial)
     layer = first_response(target.model, images[:1].to(target.device))
-    batch = max(1, min(target.batch_size, 8 * 224 * 224 // (images.shape[2] * images.shape[3])))
-    found, maps = filter_responses(target.model, images, layer, batch_size=batch, device=target.device)
+    found, maps = filter_responses(target.model, images, layer, batch_size=target.batch_size, device=target.device)
     if (filters := found.norms.shape[1]) < FEWEST_FILTERS:
         raise UnsupportedError(f"layer {layer} has {filters} filter(s), a rank correlation needs {FEWEST_FILTERS}")
     measured = agreement(maps, found.active, labels, MOST_CLASSES)
