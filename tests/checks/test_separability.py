@@ -105,3 +105,14 @@ def test_what_cannot_be_asked_is_not_applicable(labels, model, reason):
 def test_one_feature_and_few_images():
     found = check_clusters(target(RNG.uniform(size=(4, 1)), np.array([0, 0, 1, 1]), classes=("a", "b")))
     assert found.verdict in ("inconclusive", "fail", "pass") and -1 <= found.statistic <= 1
+
+
+def test_of_large_images_every_second_one_of_each_class_is_looked_at():
+    images = np.zeros((40, 1, 132, 132), dtype=np.float32)
+    labels = np.repeat([0, 1], [24, 16])
+    images[:, 0, :66] = labels[:, None, None] * 0.4
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4, 2))
+    found = check_clusters(AuditTarget.from_arrays("large", model, {"validation": (images, labels)}, ("a", "b")))
+    assert found.n == 20 and found.statistic == 1
+    rows = next(item for item in found.evidence if item["kind"] == "table")["rows"]
+    assert [row[1:] for row in rows] == [[12, 0], [0, 8]]
