@@ -133,6 +133,14 @@ def guided_grad_cam(
     errors as in `grad_cam` and `guided_backpropagation`: a network of ReLUs.
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017 (arXiv 1610.02391).
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> _ = torch.nn.init.ones_(net[2].weight)
+        >>> images = torch.rand(4, 1, 8, 8)
+        >>> guided_grad_cam(net, images, 0).equal(images)  # a guided signal of 1 everywhere, times the map
+        True
     """
     from cnnaudit.attribution.batches import in_batches, say_where_zero
     from cnnaudit.attribution.deconvnet import guided_backpropagation
@@ -155,11 +163,12 @@ def last_planes(model: nn.Module, images: torch.Tensor) -> str:
 
 def _last_planes(model: nn.Module, images: torch.Tensor) -> tuple[str, list[Call]]:
     """The last call with planes, and the calls after it."""
+    from cnnaudit.attribution.hidden import one_batch
     from cnnaudit.interventions import calls
     from cnnaudit.interventions.modes import evaluating
 
     with evaluating(model):
-        made = calls(model, images[: getattr(model, "batch", None) or 1])
+        made = calls(model, one_batch(model, images))
     for position in range(len(made) - 1, -1, -1):
         if _has_planes(made[position].output_shape):
             return made[position].name, made[position + 1 :]

@@ -125,11 +125,16 @@ def hidden(images: torch.Tensor, filling: torch.Tensor, places: Windows, rows: t
     return batch
 
 
+def one_batch(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The first image, repeated where the model is bound to one batch size: the smallest batch that it takes."""
+    return images[:1].repeat(getattr(model, "batch", None) or 1, 1, 1, 1)
+
+
 def laid_out(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The images in the memory format that is faster, channels last, unless the model cannot take it (`view`)."""
     faster = images.contiguous(memory_format=torch.channels_last)
     try:
-        model(faster[: getattr(model, "batch", None) or 1])
+        model(one_batch(model, images).contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         return images.contiguous()
     return faster

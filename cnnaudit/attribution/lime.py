@@ -86,6 +86,15 @@ def lime(
         AuditError: a class out of range, fewer than two samples, an unknown segmentation.
 
     Source: Ribeiro, Singh and Guestrin, "Why should I trust you?", KDD 2016 (arXiv 1602.04938).
+
+    Example:
+        >>> import torch
+        >>> images = torch.zeros(1, 1, 16, 16)
+        >>> images[..., 8:] = 1  # the left half is black already: hiding it changes nothing
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
+        >>> found = lime(net, images, 0, samples=50, segmentation="felzenszwalb", fill=0.0)
+        >>> bool(found[0, 0, 0, 15].abs() > found[0, 0, 0, 0].abs())
+        True
     """
     import torch
 
@@ -268,6 +277,14 @@ def lime_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: 
         class_index: one of the explanation's classes; None: its first.
 
     Source: A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, fig. 24.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(1, 16, 16)
+        >>> image[:, :, 8:] = 1
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
+        >>> lime_panels(image, lime_explanation(net, image, 0, samples=50, segmentation="felzenszwalb")).shape
+        (5, 16, 16, 3)
     """
     from cnnaudit.attribution.panels import five_panels
 
