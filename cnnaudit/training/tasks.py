@@ -62,6 +62,7 @@ def run(task: Task, data: Arrays, validation: Arrays, goal: float, batch_size: i
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Using padding='same' with even kernel lengths")
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # shared between processes
             found = train_stacked(
                 replace(task.architectures[0], learning_rate=0.01).build,
                 data,
