@@ -57,6 +57,7 @@ FOLLOWED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "dropout": lambda x: F.dropout(x, 0.5, training=False),
     "half": lambda x: x.double(),
     "in place": lambda x: F.relu(x * 1, inplace=True),
+    "padded, then changed in place": lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1)).relu_(), 3, 1) + x,
     "residual": lambda x: F.conv2d(x, weights(3, 3, 3, 3), padding=1) + x,
     "joined": lambda x: torch.cat([F.max_pool2d(x, 3, 1, 1), x, F.conv2d(x, weights(1, 3, 5, 5), padding=2)], 1),
     "maximum of two": lambda x: torch.maximum(x, F.avg_pool2d(x, 3, 1, 1)),
