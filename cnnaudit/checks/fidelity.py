@@ -143,7 +143,7 @@ def check_randomization(target: AuditTarget, trial: Trial) -> list[Finding]:
     happens, so that s_itself, with the map of the same image under faint noise, must exceed s_other by .1, else nothing
     is judged (the concern of sMPRT); complexity rises in a random network, and is shown (eMPRT).
     """
-    from cnnaudit.fidelity.figures import randomization_tables
+    from cnnaudit.fidelity.figures import randomization_pictures, randomization_tables
     from cnnaudit.fidelity.randomization import weighted_layers
     from cnnaudit.fidelity.survey import randomizations
 
@@ -155,7 +155,15 @@ def check_randomization(target: AuditTarget, trial: Trial) -> list[Finding]:
     judged = _judged(measured)
     part = trial.among(len(judged))
     tables = randomization_tables(measured)
-    found = [_judge_randomization(part, name, measured[name], tables(name, name == judged[0])) for name in judged]
+    found = [
+        _judge_randomization(
+            part,
+            name,
+            measured[name],
+            [*tables(name, name == judged[0]), randomization_pictures(measured[name], subject.grid)],
+        )
+        for name in judged
+    ]
     return [*found, *_refusals(trial, {**refused, **unsupported})]
 
 

@@ -36,6 +36,13 @@ def randomization_tables(measured: Mapping[str, Randomization]) -> Tables:
     return _beside("Rank correlation of a map with the same image's map under …", columns, rows)
 
 
+def randomization_pictures(found: Randomization, grid: tuple[int, int]) -> Evidence:
+    """The first image's map beside that of a random network, both on the grid and each on its own scale."""
+    planes = found.example.reshape(2, 1, *grid)
+    scaled = planes / np.maximum(planes.max((1, 2, 3), keepdims=True), 1e-30)
+    return evidence.images("The map of one image", scaled, ["in this model", "in a random network"])
+
+
 def deletion_tables(measured: Mapping[str, Deletion], intervals: Mapping[str, tuple[float, float] | None]) -> Tables:
     """Makes the table of one method beside the baselines; of all methods where asked."""
     columns = ["method", "images", "beyond random", "low", "high"]

@@ -69,6 +69,7 @@ class Randomization:
         other: with the maps of other images, on average: the likeness that owes nothing to the image.
         complexity: entropy of the random network's map less that of the model's, 1 being that of an even map (eMPRT).
         stages: similarity after the layers from the output down to a share of them are random, by that share.
+        example: (2, cells), the first image's map and that of its random network.
     """
 
     random: np.ndarray
@@ -76,6 +77,7 @@ class Randomization:
     other: np.ndarray
     complexity: np.ndarray
     stages: dict[float, float]
+    example: np.ndarray
 
     def kept(self, rows: np.ndarray | slice = slice(None)) -> float:
         """The share of a map that survives random weights, (random - other) / (1 - other), averages over images.
@@ -106,6 +108,7 @@ def compare(own: np.ndarray, noisy: np.ndarray, random: np.ndarray, stages: dict
         other=np.mean(shifted, axis=0) if shifted else np.zeros(len(own)),
         complexity=(entropy[1] - entropy[0]) / np.log(own.shape[1]),
         stages={share: float(rank_similarity(own[: len(maps)], maps).mean()) for share, maps in stages.items()},
+        example=np.stack([own[0], random[0]]),
     )
 
 
