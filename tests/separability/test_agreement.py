@@ -47,3 +47,12 @@ def test_what_the_parts_explain_does_not_count():
     assert adjusted_rand(parts * 3 + labels, clusters) > 0.2
     assert abs(adjusted_rand_within(parts, labels, clusters)) < 0.02
     assert adjusted_rand_within(parts, labels, parts * 3 + labels) == 1
+
+
+def test_parts_weigh_by_their_images():
+    rng = np.random.default_rng(1)
+    parts = np.repeat([0, 1], [30, 90])
+    first, second = rng.integers(0, 2, 120), rng.integers(0, 2, 120)
+    second[:30] = first[:30]
+    expected = (30 * 1 + 90 * adjusted_rand_score(first[30:], second[30:])) / 120
+    assert adjusted_rand_within(parts, first, second) == pytest.approx(expected)
