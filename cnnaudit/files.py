@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def write_whole(files: Mapping[Path, str]) -> None:
-    """Write texts as UTF-8 through temporary files beside them; none is replaced before all are on the disk.
+def write_whole(files: Mapping[Path, str | bytes]) -> None:
+    """Write texts as UTF-8 and bytes as they are, through temporary files beside them.
+
+    None is replaced before all are on the disk.
 
     Raises:
         OSError: a file cannot be written; older ones are as they were and no temporary file is left.
@@ -18,7 +20,8 @@ def write_whole(files: Mapping[Path, str]) -> None:
     try:
         for path, part in scratch.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(files[path].encode("utf-8", "replace"))
+            content = files[path]
+            part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
         for path, part in scratch.items():
             os.replace(part, path)
     finally:
