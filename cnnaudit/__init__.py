@@ -29,6 +29,7 @@ _HOMES = {
 }
 _PACKAGES = (
     "activation",
+    "atlas",
     "attribution",
     "data",
     "interventions",

@@ -26,7 +26,7 @@ LAYERS = [
     {"target", "models", "data", "interventions"},
     {"training"},
     {"activation", "attribution", "behavior", "dataset", "optimization", "padding", "separability", "topology"},
-    {"fidelity", "reading", "studies"},
+    {"atlas", "fidelity", "reading", "studies"},
     {"checks", "planted"},
     {"calibration", "trust", "loading", "config", "config_keys", "report", "benchmarking"},
     {"accept", "pages", "scaffold", "session"},

@@ -1,0 +1,21 @@
+"""The atlas: what drives each unit of a layer to its maximum and minimum, beside the images of the data that do."""
+
+from __future__ import annotations
+
+from cnnaudit.atlas.exemplars import Exemplars, exemplars
+from cnnaudit.atlas.layers import LayerAtlas, Plan, atlas
+from cnnaudit.atlas.optima import Optima, Settings, optima
+from cnnaudit.atlas.training import Snapshots, over_training
+
+__all__ = [
+    "Exemplars",
+    "LayerAtlas",
+    "Optima",
+    "Plan",
+    "Settings",
+    "Snapshots",
+    "atlas",
+    "exemplars",
+    "optima",
+    "over_training",
+]
