@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cnnaudit.statistics import derive_seed, proportion_interval
 from cnnaudit.studies.study import Effort, Row, Study, Task
@@ -51,7 +53,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
 
 def _target(task: Task, effort: Effort) -> list[Row]:
     """The rows of a reference target."""
-    import numpy as np
     import torch
     from safetensors.torch import load_file
 
@@ -142,13 +143,19 @@ def example_images(row: Row) -> torch.Tensor:
     """The image of an example row as it was and with its pixel changed: (2, C, H, W)."""
     import torch
 
-    from cnnaudit.training.fixtures import build
-
-    table = tomllib.loads((TARGETS / f"{row['name']}.toml").read_text(encoding="utf-8"))
-    image = torch.from_numpy(build(table["data"]["validation"]).images[row["image"]])
+    image = torch.from_numpy(_validation_images(row["name"])[row["image"]])
     changed = image.clone()
     changed[:, row["row"], row["column"]] = row["color"]
     return torch.stack((image, changed))
+
+
+@lru_cache(maxsize=1)
+def _validation_images(name: str) -> np.ndarray:
+    """The validation images of a reference target."""
+    from cnnaudit.training.fixtures import build
+
+    table = tomllib.loads((TARGETS / f"{name}.toml").read_text(encoding="utf-8"))
+    return np.asarray(build(table["data"]["validation"]).images)
 
 
 def findings(rows: Sequence[Row]) -> list[str]:
