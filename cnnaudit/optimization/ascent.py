@@ -110,6 +110,9 @@ class Ascent:
         self.steps[alive.cpu()] = step
         self.history.append(self.height.cpu().clone())
         waited = step % (self.recipe.measured_every * self.recipe.patience) == 0
+        if last:
+            for k in alive[~self.moved[alive]].tolist():
+                self.outcome[k] = "dead"
         if last or not waited:
             return
         rise = self.height[alive] - self.reference[alive]
