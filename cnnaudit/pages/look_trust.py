@@ -38,14 +38,17 @@ class Trust:
         return "; ".join(groups) or "not measured" * bool(self.findings)
 
     def table(self, methods: Mapping[str, str]) -> list[Evidence]:
-        """Every verdict with its number; `methods`: names and titles."""
+        """The verdicts with their numbers, a row for each method; `methods`: names and titles."""
+        judged = {
+            name: {_short(finding): finding for finding in self.findings if _concerns(finding, name)}
+            for name in methods
+        }
+        asked = list(dict.fromkeys(check for found in judged.values() for check in found))
         rows = [
-            [title, _short(finding), finding.verdict.replace("_", " "), _number(finding)]
-            for name, title in methods.items()
-            for finding in self.findings
-            if _concerns(finding, name)
+            [methods[name], *(_cell(found.get(check)) for check in asked)] for name, found in judged.items() if found
         ]
-        columns = ["method", "check", "verdict", "measured"]
+        limits = {_short(finding): tolerance(finding) for finding in self.findings}
+        columns = ["method", *(f"{check} ({limits[check]})" for check in asked)]
         return [table("Fidelity of the methods on this target", columns, rows)] if rows else []
 
     def general(self) -> list[str]:
@@ -108,8 +111,9 @@ def _short(finding: Finding) -> str:
     return _SHORT.get(finding.check) or (part if check == "deconvnet" and part else check)
 
 
-def _number(finding: Finding) -> str:
-    """The number and what is tolerated, or why there is none."""
-    if finding.statistic is None:
-        return finding.summary
-    return f"{quantity(finding.statistic, finding.unit)}, tolerated {tolerance(finding)}"
+def _cell(finding: Finding | None) -> str:
+    """The verdict and the number; empty where nothing was asked."""
+    if finding is None:
+        return ""
+    word = finding.verdict.replace("_", " ")
+    return word if finding.statistic is None else f"{word}, {quantity(finding.statistic, finding.unit)}"
