@@ -153,9 +153,19 @@ def _clusters(reading: Reading) -> list[Part]:
         shown.append(evidence.images("Centroids as the mean image of each cluster", pictures, captions))
         shown.append(_contents(reading))
     if reading.elbow is not None:
-        rows = [[rule, RULES[rule], k if k is not None else "none"] for rule, k in reading.elbow.chosen.items()]
-        shown.append(evidence.table("How many clusters, by each rule", ["rule", "it takes k where", "says"], rows))
+        again = reading.elbow_again or []
+        rows = [
+            [rule, RULES[rule], _says(k), ", ".join(_says(other.chosen[rule]) for other in again)]
+            for rule, k in reading.elbow.chosen.items()
+        ]
+        columns = ["rule", "it takes k where", "k", "in three smaller samples"]
+        shown.append(evidence.table("How many clusters, by each rule", columns, rows))
     return shown
+
+
+def _says(k: int | None) -> str:
+    """A rule's number of clusters."""
+    return "none" if k is None else str(k)
 
 
 def _contents(reading: Reading) -> Part:
@@ -177,7 +187,8 @@ def _places(reading: Reading) -> list[Part]:
             caption += f" The map is the largest of {reading.maps.shape[1]} filters at each pixel."
         if reading.pixels is not None:
             caption += " Squares: the pixel of maximum activation of each cell, red strong, blue weak."
-        shown.append(Drawing("Feature maps", partial(maps.examples, reading), caption, wide=True))
+        wide = len(reading.typical) > 3
+        shown.append(Drawing("Feature maps", partial(maps.examples, reading), caption, wide=wide))
     if reading.pixels is not None:
         caption = "How often a pixel is the maximum of its cell (colors by square root); orange: the most frequent one."
         wide = reading.images.both
@@ -250,8 +261,8 @@ def _filters(reading: Reading) -> list[Part]:
             Drawing("Its answer to an empty image", partial(maps.blanks, reading), "Any pattern is the padding's.")
         )
         if first.decomposition is not None:
-            title = "Likeness to each classic filter (-1: its opposite)"
-            shown.append(evidence.bars(title, first.decomposition.cosines, label="cosine"))
+            paint = partial(maps.cosines, first.decomposition)
+            shown.append(Drawing("Likeness to each classic filter", paint, "1: the same; -1: its opposite."))
     return [*shown, _classic(reading)] if many else shown
 
 

@@ -174,6 +174,22 @@ def mixture(found: Decomposition) -> Figure:
     return figure
 
 
+def cosines(found: Decomposition) -> Figure:
+    """How like a filter is to each classic one."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, 0.7 + 0.22 * len(found.cosines)))
+    axes = figure.subplots()
+    for y, value in enumerate(found.cosines.values()):
+        axes.barh(y, value, 0.6, color=CLEAN)
+        side, place = ("left", value + 0.03) if value >= 0 else ("right", value - 0.03)
+        axes.text(place, y, f"{value:.2f}", ha=side, va="center", fontsize=8, color=INK)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    axes.set_yticks(range(len(found.cosines)), list(found.cosines))
+    axes.set(xlim=(-1.25, 1.25), ylim=(len(found.cosines) - 0.4, -0.6), xlabel="cosine")
+    return figure
+
+
 def _value(axes: Axes, share: float, y: float) -> None:
     """A percentage beside the end of its bar, inside where there is no room."""
     inside = share > 0.88

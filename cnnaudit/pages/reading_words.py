@@ -130,7 +130,11 @@ def clusters(reading: Reading) -> list[str]:
     """What the rules say of the number of clusters, and what the clusters are."""
     told = []
     if reading.elbow is not None:
-        told.append(f"How many clusters? {reading.elbow.words}")
+        again = reading.elbow_again or []
+        unsteady = [rule for rule, k in reading.elbow.chosen.items() if any(other.chosen[rule] != k for other in again)]
+        verb = "say" if len(unsteady) > 1 else "says"
+        swayed = f" In smaller samples of the images {listed(unsteady)} {verb} other numbers." if unsteady else ""
+        told.append(f"How many clusters? {reading.elbow.words}{swayed}")
     found = reading.clusters
     if found is None:
         return [*told, f"No clusters: {reading.reasons.get('clusters', '')}."]

@@ -104,7 +104,8 @@ def _parts(
         "hand_made": partial(grow, columns, images.labels, list(by_hand), classes, seed),
         "auc": partial(_auc, values, images, seed),
         "clusters": partial(_clusters, values, images, seed),
-        "elbow": partial(_elbow, values, seed),
+        "elbow": partial(_elbow, values, seed, 1_500),
+        "elbow_again": lambda: [_elbow(values, seed + k, min(500, len(values) // 2)) for k in range(1, 4)],
         "pixels": partial(maximum_pixels, model, images.pixels, place, device=device),
         "filters": partial(first_filters, model, shape, observed, device),
         "learners": partial(other_learners, values, images.labels, images.answers, seed),
@@ -153,10 +154,10 @@ def _auc(values: np.ndarray, images: Images, seed: int) -> tuple[float, float, f
     return separation(first, images.white), low, high
 
 
-def _elbow(values: np.ndarray, seed: int) -> Elbow:
-    """The elbow rules, on at most 1,500 images."""
+def _elbow(values: np.ndarray, seed: int, most: int) -> Elbow:
+    """The elbow rules, on a sample of the images."""
     points = comparable(values)
-    rows = np.random.default_rng(seed).permutation(len(points))[:1_500]
+    rows = np.random.default_rng(seed).permutation(len(points))[:most]
     return elbow(points[rows], seed)
 
 

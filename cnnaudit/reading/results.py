@@ -105,6 +105,7 @@ class Reading:
 
     Attributes:
         layers: the network's layers: name, kind, shape of the output, parameters.
+        elbow, elbow_again: the rules' numbers of clusters in up to 1,500 images, and in three samples of up to 500.
         auc: how well the first component tells the backgrounds apart, with its interval.
         typical: per group with images, the position of the image whose features are nearest to the group's mean.
         maps: their maps of the layer `maps_of`, (groups, filters, h, w).
@@ -125,6 +126,7 @@ class Reading:
     auc: tuple[float, float, float] | None
     clusters: Clusters | None
     elbow: Elbow | None
+    elbow_again: Sequence[Elbow] | None
     pixels: MaximumPixels | None
     convolution: str
     filters: Sequence[FirstFilter]

@@ -180,3 +180,11 @@ def test_the_command_writes_a_page_or_says_why_not(tmp_path, capsys, monkeypatch
     assert str(page) in capsys.readouterr().out and "the output of hidden_relu" in page.read_text()
     monkeypatch.chdir(tmp_path)
     assert main(["read"]) == 4 and "name an audit file" in capsys.readouterr().err
+
+
+def test_rules_that_change_with_the_sample_are_named(noisy):
+    assert len(noisy.elbow_again) == 3
+    changed = [r for r, k in noisy.elbow.chosen.items() if any(other.chosen[r] != k for other in noisy.elbow_again)]
+    told = words.clusters(noisy)[0]
+    assert ("In smaller samples" in told) == bool(changed)
+    assert all(rule in told.partition("In smaller samples")[2] for rule in changed)
