@@ -56,7 +56,17 @@ _SMOOTH = _kinds(
 )
 _POOLS: dict[str, Callable[..., Any]] = {"adaptive_max_pool2d": F.adaptive_max_pool2d, "max_pool2d": F.max_pool2d}
 # Of a tensor's form only; a comparison would depend on the image without a gradient.
-_FORM = {"assert_tensor_metadata", "dim", "is_floating_point", "len", "numel", "size", "stride", "sym_size"}
+_FORM = {
+    "assert_tensor_metadata",
+    "dim",
+    "is_contiguous",
+    "is_floating_point",
+    "len",
+    "numel",
+    "size",
+    "stride",
+    "sym_size",
+}
 
 
 class Multipliers(Observer):

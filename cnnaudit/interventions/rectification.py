@@ -154,12 +154,14 @@ class _Rectifier(torch.autograd.Function):
                 (forward,) = ctx.saved_tensors
                 largest = forward.flatten(1).amax(1).view(-1, *[1] * (forward.ndim - 1))
                 return gradient * forward / torch.where(largest > 0, largest, 1), None, None, None, None
-            if ctx.rule != "gradient":
-                gradient = gradient.relu()
-            if ctx.rule != "deconvnet" and ctx.ceiling == math.inf:
+            if ctx.rule == "deconvnet":
+                return gradient.relu(), None, None, None, None
+            if ctx.ceiling == math.inf:
                 gradient = torch.ops.aten.threshold_backward(gradient, *ctx.saved_tensors, 0)
-            elif ctx.rule != "deconvnet":
+            else:
                 gradient = torch.ops.aten.hardtanh_backward(gradient, *ctx.saved_tensors, 0, ctx.ceiling)
+            if ctx.rule == "guided":
+                gradient = gradient.relu_()
         return gradient, None, None, None, None
 
 

@@ -52,16 +52,16 @@ def test_gradient_is_the_difference_quotient(style: str) -> None:
 )
 def test_integrated_gradients_are_a_fine_riemann_sum(style: str, quadrature: str) -> None:
     net, x, start = small(style, seed=3), pixels(2), pixels(2, seed=7)
-    steps, modules = 150, small(seed=3)
+    steps, modules = 80, small(seed=3)
     total = torch.zeros_like(x)
     for a in (torch.arange(steps, dtype=torch.float64) + 0.5) / steps:
         point = (start + a * (x - start)).requires_grad_()
         total += torch.autograd.grad(modules(point)[:, 2].sum(), point)[0] / steps
     expected = (x - start) * total
-    found = integrated_gradients(net, x, 2, baseline=start, steps=100, quadrature=quadrature)
-    assert (found - expected).norm() < 1e-2 * expected.norm()
+    found = integrated_gradients(net, x, 2, baseline=start, steps=60, quadrature=quadrature)
+    assert (found - expected).norm() < 4e-2 * expected.norm()
     rise = (net(x) - net(start))[:, 2]
-    torch.testing.assert_close(found.sum((1, 2, 3)), rise, rtol=1e-2, atol=1e-4)  # completeness
+    torch.testing.assert_close(found.sum((1, 2, 3)), rise, rtol=4e-2, atol=1e-3)  # completeness
 
 
 def test_the_quadratures_are_exact_for_what_they_promise() -> None:
@@ -83,13 +83,13 @@ def test_the_quadratures_are_exact_for_what_they_promise() -> None:
 
 def test_smooth_grad_is_the_mean_over_noisy_copies() -> None:
     net, x = small(), pixels(3)
-    noisy = smooth_grad(net, x, 1, samples=150, noise=0.3, generator=torch.Generator().manual_seed(4))
+    noisy = smooth_grad(net, x, 1, samples=60, noise=0.3, generator=torch.Generator().manual_seed(4))
     draw = torch.Generator().manual_seed(5)
     mean = torch.zeros_like(x)
     spread = 0.3 * (x.flatten(1).amax(1) - x.flatten(1).amin(1)).view(3, 1, 1, 1)
-    for _ in range(150):
-        mean += gradient(net, x + spread * torch.randn(x.shape, generator=draw, dtype=x.dtype), 1) / 150
-    assert (noisy - mean).norm() < 0.3 * mean.norm() < 0.3 * 1.2 * noisy.norm()
+    for _ in range(60):
+        mean += gradient(net, x + spread * torch.randn(x.shape, generator=draw, dtype=x.dtype), 1) / 60
+    assert (noisy - mean).norm() < 0.4 * mean.norm() < 0.4 * 1.2 * noisy.norm()
     assert (noisy - gradient(net, x, 1)).norm() > 0.2 * mean.norm()
     torch.testing.assert_close(smooth_grad(net, x, 1, noise=0), gradient(net, x, 1))
 
@@ -189,7 +189,9 @@ def test_models_that_change_their_input_or_hide_their_calls() -> None:
     assert x.equal(before)
     scripted = torch.jit.trace(small(), x)
     torch.testing.assert_close(gradient(scripted, x, 1), gradient(small(), x, 1))
-    torch.testing.assert_close(integrated_gradients(scripted, x, 1), integrated_gradients(small(), x, 1))
+    torch.testing.assert_close(
+        integrated_gradients(scripted, x, 1, steps=4), integrated_gradients(small(), x, 1, steps=4)
+    )
     with pytest.raises(UnsupportedError, match="TorchScript"):
         gradient(scripted, x, layer="conv1", unit=0)
 
