@@ -142,6 +142,7 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
         jobs: processes of one thread each (joblib).
 
     Raises:
+        AuditError: jobs is 0.
         DataError: the journal is something else.
         OSError: the folder cannot be written.
     """
@@ -149,6 +150,8 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
 
     from cnnaudit import __version__
 
+    if jobs == 0:
+        raise AuditError("jobs must be 1 or more, or -1 for one per core, got 0")
     tasks = list(study.tasks(effort))
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"effort": asdict(effort), "version": __version__}

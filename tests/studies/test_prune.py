@@ -20,7 +20,7 @@ def stripes(n=24):
 
 @pytest.fixture
 def planted():
-    """A linear model of 4 useful weights on two pixels, and a hidden-to-nothing weight and bias that do nothing."""
+    """Four useful weights on two pixels; a weight and a bias that are larger and do nothing."""
     model = nn.Sequential()
     model.add_module("flatten", nn.Flatten())
     model.add_module("hidden", nn.Linear(16, 3))
@@ -32,8 +32,8 @@ def planted():
         model.hidden.weight[0, 1] = 1.0  # left brightness
         model.hidden.weight[1, 2] = 1.0  # right brightness
         model.output.weight[0, 0] = model.output.weight[1, 1] = 1.0
-        model.hidden.weight[2, 7] = 0.3  # reaches the output by a weight of zero
-        model.hidden.bias[2] = 0.5
+        model.hidden.weight[2, 7] = 3.0  # large, but reaches the output by a weight of zero
+        model.hidden.bias[2] = 5.0
     return model
 
 
