@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.errors import ModelError, UnsupportedError
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.wording import listed
+from cnnaudit.target import out_of_memory
+from cnnaudit.wording import listed, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +104,7 @@ def over_layers(
 
     Raises:
         LayerError: the model has no such layer; the message lists near names.
+        ModelError: the model raises on the images.
         UnsupportedError: a layer's output is no map, or the model hides its calls.
     """
     import torch
@@ -115,7 +117,7 @@ def over_layers(
         batch = batch if device is None else batch.to(device)
         with torch.no_grad():
             with record(model, layers) as values, stop_at(model, layers[0]) if stop else nullcontext():
-                model(batch)
+                _run(model, batch)
             return function(*(_map(model, batch, name, values[name]) for name in layers))
 
     require_images(images)
@@ -125,6 +127,17 @@ def over_layers(
             ask(filled(images[:1], bound), stop=False)
         size = cpu_size(images, batch_size) if (device or images.device.type) == "cpu" else batch_size
         return in_batches(ask, images, batch_size=size, bound=bound)
+
+
+def _run(model: nn.Module, batch: torch.Tensor) -> None:
+    """One pass; what the model raises on these images becomes a ModelError, running out of memory stays what it is."""
+    try:
+        model(batch)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        shape = tuple(batch.shape)
+        raise ModelError(f"the model cannot take images of {batch.dtype} {shape}: {one_line(error)}") from error
 
 
 def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from cnnaudit import activation
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.errors import DataError, ModelError, UnsupportedError
 from cnnaudit.interventions import LayerError
 from cnnaudit.models import lenet
 
@@ -93,6 +93,13 @@ def test_exported_and_traced_models_have_the_same_maps():
     ("images", "layer", "error", "text"),
     [
         (IMAGES, "hidden", UnsupportedError, r"'hidden' is not spatial.*expected \(N, C, H, W\).*'conv1', 'relu1'"),
+        (
+            IMAGES[..., :20, :20],
+            "output",
+            ModelError,
+            "cannot take images of torch.float32 .*20, 20.*: RuntimeError: .*mat1",
+        ),
+        (IMAGES.double(), "conv1", ModelError, "cannot take images of torch.float64"),
         (IMAGES, "conv9", LayerError, "no layer 'conv9'; near names: conv"),
         (IMAGES, "pool1/relu:1", LayerError, "not reached.*near calls of the pass: .*relu"),
         (IMAGES[0], "conv1", DataError, r"expected a floating-point tensor \(N, C, H, W\)"),
@@ -109,6 +116,21 @@ def test_what_cannot_be_shown_is_refused_with_the_reason(images, layer, error, t
     ):
         with pytest.raises(error, match=text):
             ask()
+
+
+def test_half_precision_and_the_batch_that_halves():
+    model = lenet().eval()
+    maps = activation.feature_maps(model, IMAGES, ["relu1"])["relu1"]
+    found = activation.feature_maps(lenet().to(torch.bfloat16).eval(), IMAGES.bfloat16(), ["relu1"])["relu1"]
+    assert found.dtype == torch.bfloat16 and activation.feature_map_grid(found[0])[1:4] == b"PNG"
+
+    def small(module, inputs):
+        if len(inputs[0]) > 2:
+            raise RuntimeError("CUDA out of memory")
+
+    model.register_forward_pre_hook(small)
+    with pytest.warns(RuntimeWarning, match="memory ran out: continued in batches of 1"):
+        torch.testing.assert_close(activation.feature_maps(model, IMAGES, ["relu1"])["relu1"], maps)
 
 
 def test_a_model_without_maps_and_one_without_a_convolution():
