@@ -133,7 +133,7 @@ def classic_filters_figure(rows: Sequence[Row], colors: Colors) -> Figure:
             _lines(axes, colors)
     if len(datasets):
         panels[1, 0].invert_yaxis()
-    panels[0, 0].set_ylabel("training accuracy")
+    panels[0, 0].set_ylabel("training accuracy: median, quartiles")
     panels[1, 0].set_ylabel("frozen filter and its negative")
     _legend(figure, panels[0], 3)
     return figure
