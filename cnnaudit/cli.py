@@ -128,6 +128,32 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--seed", type=int, default=0)
     look.set_defaults(run=_look)
 
+    atlas = commands.add_parser("atlas", help="a page per layer of what drives each of its units, made and found")
+    atlas.add_argument("config", nargs="?", type=Path, metavar="AUDIT.TOML", help="the model and its images")
+    atlas.add_argument(
+        "--layers",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="as in named_modules(), or block1/relu:2; none: list them",
+    )
+    atlas.add_argument("--units", default="all", metavar="N", help="all, how many, or numbers such as 3,17,90")
+    atlas.add_argument(
+        "--goal", default="channel", choices=["channel", "unit"], help="the mean of a unit's map, or its middle"
+    )
+    atlas.add_argument("--steps", type=int, help="default: the recipe's")
+    atlas.add_argument("--size", type=int, metavar="PIXELS", help="of the images (default: the model's, at most 128)")
+    atlas.add_argument("--recipe", default="default", metavar="NAME", help="of cnnaudit.optimization.RECIPES")
+    atlas.add_argument("--batch-size", type=int, help="units optimized together (default: 8, on a GPU 128)")
+    atlas.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
+    atlas.add_argument("--jobs", type=int, default=1, help="processes; -1: one per core (default: 1)")
+    atlas.add_argument("--seed", type=int, default=0)
+    atlas.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
+    atlas.add_argument(
+        "--checkpoints", nargs="+", type=Path, default=(), metavar="FILE", help="weights of a training, first to last"
+    )
+    atlas.set_defaults(run=_atlas)
+
     study = commands.add_parser("study", help="the studies of the minimum models: a table, a figure and a page each")
     study.add_argument("names", nargs="+", choices=list(STUDIES), metavar="STUDY", help=", ".join(STUDIES))
     study.add_argument("--output", type=Path, default=Path("reports/studies"), metavar="DIR")
@@ -245,6 +271,14 @@ def _look(options: argparse.Namespace) -> int:
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.image, options.audit_config, Options(**{**asked, "layers": tuple(options.layers)}))
+
+
+def _atlas(options: argparse.Namespace) -> int:
+    from cnnaudit.pages.atlas import Options, command
+
+    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    lists = {name: tuple(asked[name]) for name in ("layers", "checkpoints")}
+    return command(options.config, Options(**{**asked, **lists}))
 
 
 def _study(options: argparse.Namespace) -> int:

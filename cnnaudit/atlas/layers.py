@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -58,10 +59,10 @@ class LayerAtlas:
         maximum, minimum: of `units`, in their order; no minimum where the layer never falls below 0 on the data, as
             after a ReLU.
         fields: what a unit sees of an image of the target; None where it is not known.
+        before: the layer that an activation function is applied to, empty where the layer is none.
     """
 
     layer: str
-    kind: str
     units: tuple[int, ...]
     total: int
     exemplars: Exemplars
@@ -70,6 +71,7 @@ class LayerAtlas:
     maximum: Optima
     minimum: Optima | None
     fields: ReceptiveFields | None
+    before: str
 
 
 class _Task(NamedTuple):
@@ -93,7 +95,7 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
     """
     if not target.inside:
         raise UnsupportedError(target.inside_reason or "the model's inside cannot be observed")
-    kinds = _probe(target, plan)
+    before = _probe(target, plan)
     stores = {layer: Store(folder, layer, _settings(target, plan.settings)) for layer in plan.layers}
     split, sample = _sample(target)
     natural = _natural(target, plan, split, sample, folder)
@@ -107,8 +109,8 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
         chosen = units[layer]
         lower = low.of(chosen) if low is not None and _falls(natural[layer]) else None
         return LayerAtlas(
-            layer, kinds[layer], chosen, len(natural[layer]), natural[layer], split, sample, high.of(chosen), lower,
-            _fields(target, layer),
+            layer, chosen, len(natural[layer]), natural[layer], split, sample, high.of(chosen), lower,
+            _fields(target, layer), before[layer],
         )  # fmt: skip
 
     yield from (finished(layer) for layer in plan.layers if not waiting[layer])
@@ -143,11 +145,12 @@ def _finish(model: nn.Module, task: _Task, settings: Settings, store: Store, thr
 
 
 def _probe(target: AuditTarget, plan: Plan) -> dict[str, str]:
-    """The kind of each layer; wrong layers and sizes are told before any work is done."""
+    """The layer before each activation function; wrong layers and sizes are told before any work is done."""
     import torch
 
     from cnnaudit.activation import spatial_layers
     from cnnaudit.interventions import run_until
+    from cnnaudit.interventions.kinds import ACTIVATIONS
     from cnnaudit.interventions.modes import evaluating
 
     settings = plan.settings
@@ -167,8 +170,9 @@ def _probe(target: AuditTarget, plan: Plan) -> dict[str, str]:
                 f"the model rejects images of {size} pixels at layer {layer!r}: {error}. "
                 f"Its own size is {' x '.join(map(str, target.input.size))}; choose another with --size"
             ) from error
-    kinds = {call.name: call.kind for call in spatial_layers(target.model, image)}
-    return {layer: kinds.get(layer, "") for layer in plan.layers}
+    calls = spatial_layers(target.model, image)
+    before = {call.name: last.name for last, call in pairwise(calls) if call.kind in ACTIVATIONS}
+    return {layer: before.get(layer, "") for layer in plan.layers}
 
 
 def _sample(target: AuditTarget) -> tuple[str, np.ndarray]:

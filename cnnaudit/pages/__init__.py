@@ -1,1 +1,1 @@
-"""Web pages that show more than verdicts: each one self-contained file, without script or network."""
+"""Web pages that show more than verdicts: self-contained files without network; only the atlas has a script."""
