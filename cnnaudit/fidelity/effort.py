@@ -85,13 +85,13 @@ def effort_of(size: tuple[int, int], images: int | None) -> Effort:
     """The effort for images of `size`, in a profile of that many images: 500, 2,000 or None for all.
 
     Quick spends on a method what 150 passes of an image of 224 x 224 cost, on smaller images as much; gradients are
-    judged there on 20 photographs or 96 images of 28 x 28, LIME with its 200 passes an image on 47 of the latter and
+    judged there on 16 photographs or 96 images of 28 x 28, LIME with its 200 passes an image on 47 of the latter and
     on no photograph.
     """
     factor = 20 if images is None else max(1, images // 500)
     ratio = 224 * 224 / (size[0] * size[1])
-    count = max(LEAST, int(min(96 * factor, 20 * factor * ratio)))
-    return Effort(count, max(LEAST, min(16, 2 * count // 5)), None if images is None else int(150 * factor * ratio))
+    count = max(LEAST, int(min(96 * factor, 16 * factor * ratio)))
+    return Effort(count, max(LEAST, min(16, count // 2)), None if images is None else int(150 * factor * ratio))
 
 
 def affordable(methods: Iterable[str], effort: Effort, channels: int, size: tuple[int, int]) -> tuple[Counts, Reasons]:

@@ -32,7 +32,8 @@ def randomization_tables(measured: Mapping[str, Randomization]) -> Tables:
     rows = {}
     for name, found in measured.items():
         means = [found.random.mean(), found.stages[0.5], found.other.mean(), found.itself.mean()]
-        rows[name] = [len(found.random), *(_short(value) for value in (found.kept(), *means, found.complexity.mean()))]
+        kept = found.kept() if found.judgeable else None
+        rows[name] = [len(found.random), *(_short(value) for value in (kept, *means, found.complexity.mean()))]
     return _beside("Rank correlation of a map with the same image's map under …", columns, rows)
 
 
@@ -45,18 +46,18 @@ def randomization_pictures(found: Randomization, grid: tuple[int, int]) -> Evide
 
 def deletion_tables(measured: Mapping[str, Deletion], intervals: Mapping[str, tuple[float, float] | None]) -> Tables:
     """Makes the table of one method beside the baselines; of all methods where asked."""
-    columns = ["method", "images", "beyond random", "low", "high"]
+    columns = ["method", "images", "beyond elsewhere", "low", "high"]
     rows = {
         name: [len(found.before), _short(found.gain()), *(_short(end) for end in intervals[name] or (None, None))]
         for name, found in measured.items()
     }
-    return _beside("Probability taken away beyond random deletion, as a share of what can be", columns, rows)
+    return _beside("Probability taken away beyond the same map elsewhere, as a share of what can be", columns, rows)
 
 
 def deletion_curves(found: Deletion, edges: Deletion) -> Evidence:
     """Mean probability of the predicted class as the most attributed cells go; on this method's images."""
     n = len(found.before)
-    lines = {"by the map": found.method, "at random": found.random, "by edges": edges.method[:n]}
+    lines = {"by the map": found.method, "by the map elsewhere": found.random, "by edges": edges.method[:n]}
     shown = {
         name: [float(f"{value:.3g}") for value in (found.before.mean(), *curve.mean(0))]
         for name, curve in lines.items()

@@ -15,6 +15,7 @@ from cnnaudit.fidelity.saliency import rank_similarity
 
 NOISE = 0.02
 _LIVE = 1e-6
+_OWN = 0.1
 _DRAWS = 20
 
 Maps = Callable[[nn.Module, torch.Tensor, torch.Tensor], np.ndarray]
@@ -89,9 +90,9 @@ class Randomization:
         return float((random - other) / max(1 - other, 1e-9))
 
     @property
-    def reproducible(self) -> float:
-        """How much more a map is like itself under faint noise than like another image's map."""
-        return float((self.itself - self.other).mean())
+    def judgeable(self) -> bool:
+        """Whether a map is more like itself under faint noise than like another image's map, by at least .1."""
+        return bool((self.itself - self.other).mean() >= _OWN)
 
 
 def compare(own: np.ndarray, noisy: np.ndarray, random: np.ndarray, stages: dict[float, np.ndarray]) -> Randomization:

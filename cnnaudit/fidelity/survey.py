@@ -10,7 +10,7 @@ import torch
 
 from cnnaudit.attribution.methods import METHODS
 from cnnaudit.errors import UnsupportedError
-from cnnaudit.fidelity.deletion import Deletion, deletion_curve, random_curve
+from cnnaudit.fidelity.deletion import Deletion, deletion_curve, elsewhere
 from cnnaudit.fidelity.effort import Reasons
 from cnnaudit.fidelity.randomization import NOISE, Randomization, compare, randomized, weighted_layers
 from cnnaudit.fidelity.saliency import cells
@@ -64,19 +64,18 @@ def randomizations(
     return found, {**reasons, **refused}
 
 
-def deletions(subject: Subject, maps: Mapping[str, torch.Tensor], rng: np.random.Generator) -> dict[str, Deletion]:
+def deletions(subject: Subject, maps: Mapping[str, torch.Tensor], seed: int) -> dict[str, Deletion]:
     """What deleting by each method's maps does to those of its images whose class owes itself to detail."""
     detailed = np.nonzero(subject.detailed)[0]
-    blank = random_curve(
-        subject.probability(detailed), subject.images[torch.from_numpy(detailed)], subject.grid, rng, orders=2
-    )
     found = {}
     for name in progress(maps, "deletion", len(maps)):
+        rng = np.random.default_rng(seed)  # the same places for all methods
         rows = detailed[: int(np.searchsorted(detailed, len(maps[name])))]
         chosen = torch.from_numpy(rows)
-        planes = cells(maps[name][chosen])
-        curve = deletion_curve(subject.probability(rows), subject.images[chosen], planes, subject.grid, rng)
-        found[name] = Deletion(subject.before[rows], subject.emptied[rows], curve, blank[: len(rows)])
+        planes, images = cells(maps[name][chosen]), subject.images[chosen]
+        moved = elsewhere(planes, subject.grid, rng)
+        curves = [deletion_curve(subject.probability(rows), images, p, subject.grid, rng) for p in (planes, moved)]
+        found[name] = Deletion(subject.before[rows], subject.emptied[rows], *curves)
     return found
 
 

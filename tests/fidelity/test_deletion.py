@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.fidelity.deletion import FRACTIONS, Deletion, blurred, deletion_curve, first_deleted, random_curve
+from cnnaudit.fidelity.deletion import FRACTIONS, Deletion, blurred, deletion_curve, elsewhere, first_deleted
 
 RNG = np.random.default_rng(0)
 
@@ -53,7 +53,7 @@ def test_a_linear_model_loses_what_stood_in_the_deleted_cells():
     wrong = deletion_curve(probability, images, 1 - left, (20, 20), np.random.default_rng(0))
     assert (wrong == 1).all()
     assert np.all(np.diff(curve, axis=1) < 0)
-    random = random_curve(probability, images, (20, 20), np.random.default_rng(0), orders=4)
+    random = deletion_curve(probability, images, np.zeros((2, 400)), (20, 20), np.random.default_rng(0))
     found = Deletion(np.ones(2), soft, curve, random)
     # the left half is 200 of 400 cells: by the map the first ones cost twice what random ones do
     assert found.gain() == pytest.approx(float((random - curve).mean(1).sum() / (1 - soft).sum()))
@@ -66,3 +66,14 @@ def test_the_gain_is_a_share_of_what_can_be_removed():
     found = Deletion(np.array([1.0, 0.8]), np.array([0.5, 0.3]), np.full((2, 3), 0.6), np.full((2, 3), 0.7))
     assert found.gain() == pytest.approx(0.2 / 1.0)
     assert found.gain(np.array([0, 0])) == pytest.approx(0.2)
+
+
+def test_a_map_elsewhere_is_the_same_map_at_least_a_quarter_away():
+    rows = np.zeros((50, 64))
+    rows[:, 27] = 1  # row 3, column 3 of 8
+    moved = elsewhere(rows, (8, 8), np.random.default_rng(0))
+    assert (moved.sum(1) == 1).all()
+    row, column = np.divmod(moved.argmax(1), 8)
+    for place in (row, column):
+        away = (place - 3) % 8
+        assert away.min() == 2 and away.max() == 6
