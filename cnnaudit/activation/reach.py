@@ -18,7 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from cnnaudit.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import ACTIVATIONS, first_tensor, is_in_place
+from cnnaudit.interventions.kinds import ACTIVATIONS, first_tensor, is_in_place, raw_name
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.scopes import LayerError, Site
 
@@ -174,6 +174,8 @@ def _combined(
     """Calls that mix values: windows, channels, whole rows."""
     if kind == "conv2d":
         return _convolved(first, arguments(func, kind, args, kwargs), output)
+    if kind == "conv_transpose2d":
+        return _transposed(first, func, args, kwargs, output)
     if kind in ("max_pool2d", "avg_pool2d"):
         return _pooled(first, arguments(func, kind, args, kwargs))
     if kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
@@ -202,6 +204,30 @@ def _convolved(edge: torch.Tensor, bound: Mapping[str, Any], output: torch.Tenso
     padded = F.pad(mixed, own_padding("conv2d", bound).sides, value=-torch.inf)
     window = F.max_pool2d(padded, geometry.kernel, geometry.stride, dilation=geometry.dilation)
     return window.repeat_interleave(output.shape[1] // geometry.groups, 1)
+
+
+def _transposed(
+    edge: torch.Tensor, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any], output: torch.Tensor
+) -> torch.Tensor:
+    """The largest value in each window of the plane with stride - 1 gaps between its values."""
+    names = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+    decomposed = raw_name(func) == "convolution"
+    bound = arguments(func, "conv2d", args, kwargs) if decomposed else {**dict(zip(names, args)), **kwargs}
+    stride, padding, dilation = (
+        (value, value) if isinstance(value := bound.get(name, default), int) else (value[0], value[-1])
+        for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
+    )
+    groups, kernel = int(bound.get("groups", 1)), bound["weight"].shape[-2:]
+    mixed = edge.reshape(len(edge), groups, -1, *edge.shape[2:]).amax(2)
+    sides = [(length - 1) * s + 1 for length, s in zip(edge.shape[2:], stride)]
+    plane = mixed.new_full((*mixed.shape[:2], *sides), -torch.inf)
+    plane[..., :: stride[0], :: stride[1]] = mixed
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel)]
+    before = [r - p for r, p in zip(reach, padding)]
+    after = [n + r - b - side for n, r, b, side in zip(output.shape[2:], reach, before, sides)]
+    padded = F.pad(plane, (before[1], after[1], before[0], after[0]), value=-torch.inf)
+    window = F.max_pool2d(padded, tuple(kernel), 1, dilation=dilation)
+    return window.repeat_interleave(output.shape[1] // groups, 1)
 
 
 def _pooled(edge: torch.Tensor, bound: Mapping[str, Any]) -> torch.Tensor:

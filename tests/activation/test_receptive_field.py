@@ -101,6 +101,12 @@ CASES = {
     "branches": (Branches(), "", (2, 9, 10)),
     "depthwise": (nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.Conv2d(4, 4, 3, groups=4)), "1", (2, 8, 8)),
     "gated": (Gated(), "", (1, 7, 8)),
+    "transposed": (
+        nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.ConvTranspose2d(2, 4, (3, 2), (2, 3), (1, 0), (1, 0), groups=2)),
+        "1",
+        (1, 9, 11),
+    ),
+    "transposed, dilated": (nn.Sequential(nn.ConvTranspose2d(1, 1, 2, 2, 1, dilation=3)), "0", (1, 5, 6)),
     "adaptive": (nn.Sequential(nn.Conv2d(1, 1, 2), nn.AdaptiveAvgPool2d((2, 3))), "1", (1, 8, 9)),
 }
 
