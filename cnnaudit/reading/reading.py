@@ -57,10 +57,9 @@ def read(target: AuditTarget, layer: str | None = None, seed: int = 0) -> Readin
         raise UnsupportedError(target.inside_reason or "the model's inside cannot be observed")
     shape = (target.input.channels, *target.input.size)
     most = int(np.clip(_VALUES // int(np.prod(shape)), 100, IMAGES))
+    observed = calls(target.model, _first(target))
+    place = few_features(observed, layer)  # refused before the images are read
     images = _images(target, most, seed)
-    first = filled(images.pixels[:1], getattr(target.model, "batch", None))
-    observed = calls(target.model, first.to(target.device))
-    place = few_features(observed, layer)
     values = read_features(target.model, images.pixels, place, device=target.device)
     parts = _parts(target, images, observed, place, values, derive_seed(seed, target.name, "reading") % 2**31)
     found: dict[str, Any] = {}
@@ -113,9 +112,20 @@ def _parts(
     }
 
 
+def _split(target: AuditTarget) -> str:
+    """The images that are looked at: the network has not seen them, where there are such."""
+    return "validation" if "validation" in target.splits else "train"
+
+
+def _first(target: AuditTarget) -> torch.Tensor:
+    """One image, or a batch of it where the model takes nothing else."""
+    image = target.split(_split(target)).read(np.zeros(1, np.int64))
+    return filled(image, getattr(target.model, "batch", None)).to(target.device)
+
+
 def _images(target: AuditTarget, most: int, seed: int) -> Images:
     """The sample that is looked at."""
-    split = "validation" if "validation" in target.splits else "train"
+    split = _split(target)
     pixels, labels = target.sample(split, most, seed)
     answers = target.predictions(split, most, seed).argmax(1).numpy()
     rows = target.draw(split, most, seed)

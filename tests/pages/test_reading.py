@@ -188,3 +188,10 @@ def test_rules_that_change_with_the_sample_are_named(noisy):
     told = words.clusters(noisy)[0]
     assert ("In smaller samples" in told) == bool(changed)
     assert all(rule in told.partition("In smaller samples")[2] for rule in changed)
+
+
+def test_too_many_features_are_refused_before_the_images_are_read(monkeypatch):
+    images, labels = RNG.uniform(size=(6, 1, 28, 28)).astype(np.float32), np.tile(np.arange(3), 2)
+    monkeypatch.setattr(AuditTarget, "sample", lambda *_: pytest.fail("read"))
+    with pytest.raises(UnsupportedError, match="No layer of it gives|--layer"):
+        read(target(linear(28), images, labels))
