@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MANY = 256  # units of a page from which on pictures are stored smaller
 LIKE = "Four images of the data"
+WORDS = {"Most": "best", "Least": "weakest"}
 
 
 def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots | None = None) -> str:
@@ -110,7 +111,7 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
         f"{measure}. Start is the image that the ascent began with. The optimum can be compared with the best image, "
         "but for the sizes: maps of "
         f"{height} x {width} come from images of {_by(target.input.size)}, optimized ones are {_by(settings.shape[1:])}"
-        " pixels. All numbers are those of the images as they are shown before compression, in 8 bits.",
+        " pixels. All numbers were measured on images in 8 bits.",
     ]
     if found.minimum is None:
         where = f"; name {found.before} with --layers to see what the unit is driven down by" if found.before else ""
@@ -172,7 +173,7 @@ def _row(optima: Optima, place: int, title: str, natural: np.ndarray, shown: Map
         "natural": shown["natural"],
         "natural_alt": f"{LIKE}: {shown['seen']}",
         "seen": shown["seen"],
-        "numbers": f"start {start}, best image {number(float(natural[0]))}, optimum {height}",
+        "numbers": f"start {start}, {WORDS[title]} image {number(float(natural[0]))}, optimum {height}",
     }
 
 

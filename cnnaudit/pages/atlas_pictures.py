@@ -31,7 +31,7 @@ def rgb(pixels: np.ndarray) -> Image:
 
 
 def patch(pixels: np.ndarray, box: Box | None) -> Image:
-    """What a unit sees of an image, framed, with a little around it, as a square of `THUMB` pixels.
+    """What a unit sees of an image, framed, with a little around it, of small images all; a square of `THUMB` pixels.
 
     Args:
         pixels: uint8 (1 or 3, H, W).
@@ -44,8 +44,8 @@ def patch(pixels: np.ndarray, box: Box | None) -> Image:
     if box is None or box.size == (0, 0):
         top, left, side = (height - max(height, width)) // 2, (width - max(height, width)) // 2, max(height, width)
     else:
-        side = round(max(1.6 * max(box.size), max(height, width) / 8, 12))
-        side = min(side, max(height, width))
+        whole = max(height, width)
+        side = whole if whole <= SMALL else min(round(max(1.6 * max(box.size), whole / 8)), whole)
         top = _within((box.top + box.bottom - side) // 2, side, height)
         left = _within((box.left + box.right - side) // 2, side, width)
     cut = Image.new("RGB", (side, side), (128, 128, 128))
