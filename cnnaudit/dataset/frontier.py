@@ -72,7 +72,7 @@ def small_networks(size: int, channels: int, classes: int) -> tuple[Architecture
 
 
 def try_out(
-    networks: Sequence[Architecture], train: Arrays, validation: Arrays, enough: float, seeds: int = SEEDS
+    networks: Sequence[Architecture], train: Arrays, validation: Arrays, enough: float, seeds: Sequence[int]
 ) -> list[Tried]:
     """Train networks in their order for about 600 steps each, until three quarters of one's seeds do well enough.
 
@@ -81,7 +81,7 @@ def try_out(
     """
     found = []
     for network in progress(networks, "smallest networks", len(networks)):
-        found.append(train_one(network, train, validation, range(seeds)))
+        found.append(train_one(network, train, validation, seeds))
         if (found[-1].validation_accuracy >= enough + _MARGIN * (1 - enough)).mean() >= 0.75:
             break
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.dataset.frontier import BATCH, RATE, SEEDS, STEPS, Arrays
+from cnnaudit.dataset.frontier import BATCH, RATE, STEPS, Arrays
 from cnnaudit.training import Architecture, StackedResult, grid, train_stacked
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def own_architecture(model: nn.Module, images: torch.Tensor) -> Callable[[], nn.
 
 
 def candidates(most: int, size: int, channels: int, classes: int) -> tuple[Architecture, ...]:
-    """A few networks of at most that many parameters, of 1 to 16 features, with and without a hidden layer."""
+    """A few networks of at most that many parameters, of 4 or 16 features (or 1), with and without a hidden layer."""
     networks = grid(
         size,
         channels,
@@ -80,14 +80,18 @@ def candidates(most: int, size: int, channels: int, classes: int) -> tuple[Archi
         padding_mode=("replicate",),
         learning_rate=(RATE,),
     )
-    return tuple(network for network in networks if network.parameters <= most)
+    small = [network for network in networks if network.parameters <= most]
+    several = [network for network in small if network.features > 1]
+    return tuple(several or small)
 
 
-def most_promising(networks: Sequence[Architecture], data: Arrays, claimed: float) -> Architecture | None:
+def most_promising(
+    networks: Sequence[Architecture], data: Arrays, claimed: float, seeds: Sequence[int]
+) -> Architecture | None:
     """The network most of whose seeds reach the claimed accuracy on training images after a third of the steps."""
     found: tuple[float, float, Architecture] | None = None
     for network in networks:
-        result = _train(network.build, data, data, range(SEEDS), network.learning_rate, STEPS // 3)
+        result = _train(network.build, data, data, seeds, network.learning_rate, STEPS // 3)
         share, best = float((result.train_accuracy >= claimed).mean()), float(result.train_accuracy.max())
         if found is None or (share, best) > found[:2]:
             found = share, best, network
@@ -95,10 +99,10 @@ def most_promising(networks: Sequence[Architecture], data: Arrays, claimed: floa
 
 
 def reproduce(
-    name: str, build: Callable[[], nn.Module], data: Arrays, validation: Arrays, rate: float, first_seed: int
+    name: str, build: Callable[[], nn.Module], data: Arrays, validation: Arrays, rate: float, seeds: Sequence[int]
 ) -> Reproduced:
-    """Train 48 networks of an architecture for about 1,200 steps, from seeds that chose nothing."""
-    result = _train(build, data, validation, range(first_seed, first_seed + FRESH_SEEDS), rate, 2 * STEPS)
+    """Train networks of an architecture for about 1,200 steps, from seeds that chose nothing."""
+    result = _train(build, data, validation, seeds, rate, 2 * STEPS)
     dead = sum(outcome in ("dead", "diverged") for outcome in result.outcome)
     assert result.validation_accuracy is not None
     return Reproduced(name, result.parameters, result.train_accuracy, result.validation_accuracy, dead)
