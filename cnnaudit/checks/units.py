@@ -60,7 +60,9 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
     layer = first_response(target.model, images[:1].to(target.device))
     found, maps = filter_responses(target.model, images, layer, batch_size=target.batch_size, device=target.device)
     if (filters := found.norms.shape[1]) < FEWEST_FILTERS:
-        raise UnsupportedError(f"layer {layer} has {filters} filter{'s' * (filters != 1)}, a rank correlation needs {FEWEST_FILTERS}")
+        raise UnsupportedError(
+            f"layer {layer} has {filters} filter{'s' * (filters != 1)}, a rank correlation needs {FEWEST_FILTERS}"
+        )
     measured = agreement(maps, found.active, labels, MOST_CLASSES)
     if measured is None:
         raise UnsupportedError("fewer than two classes have 5 images in the sample; ask with the profile 'deep'")
