@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cnnaudit.config import AuditFile
     from cnnaudit.target import AuditTarget
-    from cnnaudit.training.answer import SearchResult
+    from cnnaudit.training.answer import SearchResult, Summary
     from cnnaudit.training.work import Draws
 
 #: Table I of España (2021): parameters, training accuracy, validation accuracy.
@@ -154,7 +154,8 @@ def write_page(folder: Path, name: str, found: SearchResult, compared: Compared)
     drawing = Drawing(
         "Accuracy against parameters",
         lambda: paint(found, point, published_name=compared.name),
-        "Each dot is a network from one seed; pale ones are of architectures that were not the best of their size.",
+        "Each dot is a network from one seed; pale ones belong to architectures that a smaller one matched, or that were "
+        "given up after fewer epochs.",
         wide=True,
     )
     how = [
@@ -249,8 +250,7 @@ def _front_table(found: SearchResult) -> Evidence:
             summary.parameters,
             str(summary.architecture),
             summary.given,
-            f"{summary.reached} of {len(summary.rows)}",
-            summary.dead,
+            _counted(summary),
             f"{summary.best.train_accuracy:.3f} / {summary.best.validation_accuracy:.3f}",
             " / ".join(f"{value:.3f}" for value in summary.quartiles),
         ]
@@ -265,7 +265,9 @@ def _front_table(found: SearchResult) -> Evidence:
         "best: training / validation",
         "quartiles",
     )
-    title = "Architectures better than every smaller one; the best seed is chosen by training accuracy"
+    title = (
+        "Architectures better than every smaller one, size in parameters; the best seed is chosen by training accuracy"
+    )
     return table(title, names, rows)
 
 
@@ -275,13 +277,18 @@ def _fresh_table(found: SearchResult) -> Evidence:
             summary.parameters,
             str(summary.architecture),
             group.rows[0].draw or "as given",
-            f"{group.reached} of {len(group.rows)}",
-            group.dead,
+            _counted(group),
             f"{group.best.train_accuracy:.3f} / {group.best.validation_accuracy:.3f}",
             " / ".join(f"{value:.3f}" for value in group.quartiles),
         ]
         for summary in found.confirmations
         for group in summary.groups
     ]
-    names = ("parameters", "network", "draw of the data", "seeds that reach it", "dead", "best", "quartiles")
+    names = ("size", "network", "draw of the data", "seeds that reach it", "best: training / validation", "quartiles")
     return table("Each line: one draw of the data, the best of its seeds by training accuracy", names, rows)
+
+
+def _counted(summary: Summary) -> str:
+    """How many seeds reach the accuracy, and how many died."""
+    dead = f" ({summary.dead} dead)" if summary.dead else ""
+    return f"{summary.reached} of {len(summary.rows)}{dead}"
