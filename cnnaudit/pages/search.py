@@ -154,8 +154,8 @@ def write_page(folder: Path, name: str, found: SearchResult, compared: Compared)
     drawing = Drawing(
         "Accuracy against parameters",
         lambda: paint(found, point, published_name=compared.name),
-        "Each dot is a network from one seed; pale ones belong to architectures that a smaller one matched, or that were "
-        "given up after fewer epochs.",
+        "Each dot is a network from one seed; pale ones belong to architectures that a smaller one matched, or that "
+        "were given up after fewer epochs.",
         wide=True,
     )
     how = [
