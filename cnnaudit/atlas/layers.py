@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -93,6 +93,8 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
         AuditError: a unit that the layer does not have; what `maximize` raises.
         DataError: the target has no images.
     """
+    from torch.nn import functional
+
     if not target.inside:
         raise UnsupportedError(target.inside_reason or "the model's inside cannot be observed")
     before = _probe(target, plan)
@@ -114,13 +116,27 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
         )  # fmt: skip
 
     yield from (finished(layer) for layer in plan.layers if not waiting[layer])
-    for task in _run(target, plan, tasks, stores):
+
+    def first(task: _Task) -> torch.Tensor:
+        """The image of the data that is outermost for each unit, in the size of the optimized ones."""
+        found, size = natural[task.layer], plan.settings.shape[1:]
+        best = (found.high_images if task.direction == "maximum" else found.low_images)[list(task.units), 0]
+        images = target.split(split).read(sample[best])
+        return functional.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+
+    for task in _run(target, plan, tasks, stores, first):
         waiting[task.layer] -= 1
         if not waiting[task.layer]:
             yield finished(task.layer)
 
 
-def _run(target: AuditTarget, plan: Plan, tasks: Sequence[_Task], stores: Mapping[str, Store]) -> Iterator[_Task]:
+def _run(
+    target: AuditTarget,
+    plan: Plan,
+    tasks: Sequence[_Task],
+    stores: Mapping[str, Store],
+    first: Callable[[_Task], torch.Tensor],
+) -> Iterator[_Task]:
     """The tasks, as they are finished and kept."""
     import joblib
 
@@ -129,18 +145,21 @@ def _run(target: AuditTarget, plan: Plan, tasks: Sequence[_Task], stores: Mappin
     jobs = max(1, min(joblib.cpu_count() if plan.jobs == -1 else plan.jobs, len(tasks)))
     threads = None if jobs == 1 else max(1, joblib.cpu_count() // jobs)
     running = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(_finish)(target.model, task, plan.settings, stores[task.layer], threads) for task in tasks
+        joblib.delayed(_finish)(target.model, task, plan.settings, first(task), stores[task.layer], threads)
+        for task in tasks
     )
     yield from progress(running, f"atlas of {target.name}", total=len(tasks))
 
 
-def _finish(model: nn.Module, task: _Task, settings: Settings, store: Store, threads: int | None) -> _Task:
+def _finish(
+    model: nn.Module, task: _Task, settings: Settings, first: torch.Tensor, store: Store, threads: int | None
+) -> _Task:
     """One batch of units, optimized and kept."""
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)  # in a process of its own
-    store.add(task.direction, optima(model, task.layer, task.units, task.direction, settings))
+    store.add(task.direction, optima(model, task.layer, task.units, task.direction, settings, first))
     return task
 
 

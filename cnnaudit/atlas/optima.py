@@ -91,12 +91,20 @@ class Optima:
 FIELDS = tuple(Optima.__dataclass_fields__)
 
 
-def optima(model: nn.Module, layer: str, units: Sequence[int], direction: Direction, settings: Settings) -> Optima:
+def optima(
+    model: nn.Module,
+    layer: str,
+    units: Sequence[int],
+    direction: Direction,
+    settings: Settings,
+    natural: torch.Tensor | None = None,
+) -> Optima:
     """Optimize the images of some units in one batch.
 
     Args:
         model: takes images (N, C, H, W) in [0, 1].
         layer: one with maps, before or after its ReLU.
+        natural: (n, C, H, W), an image for each unit to start from where gray and noise do not move it.
 
     Raises:
         AuditError: as `cnnaudit.optimization.maximize` does.
@@ -108,6 +116,26 @@ def optima(model: nn.Module, layer: str, units: Sequence[int], direction: Direct
         >>> bool(found.height[0] < found.start[0]), found.images.dtype.name
         (True, 'uint8')
     """
+    found = _ascended(model, layer, units, direction, settings, None)
+    dead = np.flatnonzero(found.dead)
+    if natural is not None and len(dead):
+        asked = [units[int(k)] for k in dead]
+        again = _ascended(model, layer, asked, direction, settings, natural[dead])
+        moved = ~again.dead
+        for name in FIELDS:
+            getattr(found, name)[dead[moved]] = getattr(again, name)[moved]
+    return found
+
+
+def _ascended(
+    model: nn.Module,
+    layer: str,
+    units: Sequence[int],
+    direction: Direction,
+    settings: Settings,
+    start: torch.Tensor | None,
+) -> Optima:
+    """One run of `maximize`, its images in 8 bits."""
     import torch
 
     from cnnaudit.optimization import maximize
@@ -120,6 +148,7 @@ def optima(model: nn.Module, layer: str, units: Sequence[int], direction: Direct
         settings.shape,
         settings.recipe,
         steps=settings.steps,
+        start=start,
         batch_size=len(units),
         dtype=torch.bfloat16 if settings.dtype == "bf16" else None,
         seed=settings.seed,

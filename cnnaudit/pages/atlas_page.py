@@ -51,9 +51,9 @@ def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots
 
 
 _SILENT = (
-    "Nothing that was tried moves these units: no step uphill from gray, nor from noise, two times louder. After a "
-    "ReLU that happens to units that are 0 there; the call before the ReLU still has a gradient. A unit that is 0 on "
-    "all images of the data too is dead weight."
+    "Nothing that was tried moves these units: no step uphill from gray, from noise, or from the image of the "
+    "data that activates them most. After a ReLU that happens to units that are 0 there; the call before the ReLU still has a "
+    "gradient. A unit that is 0 on all images of the data too is dead weight."
 )
 
 
@@ -108,7 +108,8 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
         "step, so that the unit answers as strongly as possible: what it looks for, exaggerated. On the right are the "
         f"four of {plural(int(found.exemplars.n), f'{found.split} image')} that activate it most; {seen} Both "
         "together tell most: people predict what a unit does better from images of the data than from optimized ones.",
-        f"{measure}. Start is the image that the ascent began with. The optimum can be compared with the best image, "
+        f"{measure}. Start is the image that the ascent began with: gray with a little noise, or "
+        "where that does not move the unit, the best image. The optimum can be compared with the best image, "
         "but for the sizes: maps of "
         f"{height} x {width} come from images of {_by(target.input.size)}, optimized ones are {_by(settings.shape[1:])}"
         " pixels. All numbers were measured on images in 8 bits.",
