@@ -261,7 +261,6 @@ def _front_table(found: SearchResult) -> Evidence:
         "network",
         "epochs",
         "seeds that reach it",
-        "dead",
         "best: training / validation",
         "quartiles",
     )
