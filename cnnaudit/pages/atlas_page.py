@@ -51,9 +51,9 @@ def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots
 
 
 _SILENT = (
-    "Nothing that was tried moves these units: no step uphill from gray, from noise, or from the image of the "
-    "data that activates them most. After a ReLU that happens to units that are 0 there; the call before the ReLU still has a "
-    "gradient. A unit that is 0 on all images of the data too is dead weight."
+    "Nothing that was tried moves these units: no step uphill from gray, from noise, or from the image of the data "
+    "that activates them most. After a ReLU that happens to units that are 0 there; the call before the ReLU still "
+    "has a gradient. A unit that is 0 on all images of the data too is dead weight."
 )
 
 
