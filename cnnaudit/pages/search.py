@@ -257,7 +257,7 @@ def _front_table(found: SearchResult) -> Evidence:
         for summary in frontier(found)
     ]
     names = (
-        "parameters",
+        "size",
         "network",
         "epochs",
         "seeds that reach it",
