@@ -194,7 +194,8 @@ def check_deletion(target: AuditTarget, trial: Trial) -> list[Finding]:
     more harm than any hole that hangs together (Grad-CAM on MobileNetV2 would seem worse than chance); for a blank map
     both are strewn at random, and it measures 0.
     Interval: bootstrap over images. The edge detector stands in each table: a method that does no better than it has
-    found where things are, not what the network uses.
+    found where things are, not what the network uses. Tolerance: the 1 % point of the gradient in trained networks is
+    .23, and the interval of 96 images reaches .12 below: .1.
     """
     from cnnaudit.fidelity.figures import deletion_curves, deletion_tables
     from cnnaudit.fidelity.survey import deletions
