@@ -224,9 +224,9 @@ def _others(found: Mapping[str, tuple[float, tuple[float, float]]], between: tup
     if not means:
         return ""
     verdict = (
-        f"outside the interval of the same data: {joined([CHANGES[name] for name in apart])}"
+        f"apart from the interval of the same data: {joined([CHANGES[name] for name in apart])}"
         if apart
-        else "none is told apart from the same data"
+        else "no interval lies apart from that of the same data"
     )
     return f"From other first weights, changed data give {min(means):.2f} to {max(means):.2f}; {verdict}."
 
