@@ -202,14 +202,13 @@ def _sample(target: AuditTarget) -> tuple[str, np.ndarray]:
 
 def _natural(target: AuditTarget, plan: Plan, split: str, sample: np.ndarray, folder: Path) -> dict[str, Exemplars]:
     """The exemplars of the layers; those that are kept are read, the others found in one pass."""
-    goal = plan.settings.goal
-    said = f"exemplars of {goal} {split} {sample.tolist()} {_identity(target)}"
+    said = f"exemplars in {split} {sample.tolist()} {_identity(target)}"
     stores = {layer: Store(folder, layer, said) for layer in plan.layers}
     known = {layer: found for layer, store in stores.items() if (found := store.exemplars()) is not None}
     missing = [layer for layer in plan.layers if layer not in known]
     if missing:
         images, _ = target.sample(split, AMONG, target.seed)
-        fresh = exemplars(target.model, images, missing, EACH, goal=goal, device=target.device)
+        fresh = exemplars(target.model, images, missing, EACH, device=target.device)
         for layer, found in fresh.items():
             stores[layer].add_exemplars(found)
         known |= fresh
@@ -274,10 +273,14 @@ def _settings(target: AuditTarget, settings: Settings) -> str:
 
 
 def _identity(target: AuditTarget) -> str:
-    """The model's weights and its preprocessing, as text."""
-    digest = hashlib.sha256(repr(target.input).encode())
+    """The model's weights, its preprocessing and this version, as text."""
+    import torch
+
+    from cnnaudit import __version__
+
+    digest = hashlib.sha256(f"{__version__} {target.input}".encode())
     state: Mapping[str, torch.Tensor] = target.model.state_dict()
     for name, value in state.items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(-1).numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -26,10 +26,11 @@ class Settings:
 
     Attributes:
         shape: (C, H, W) of the images.
-        goal: `unit`, the activation in the middle of the map, or `channel`, its mean over the map.
+        goal: what is driven: `unit`, the value in the middle of the map, or `channel`, the mean of the map, whose
+            images are filled with what the unit looks for.
         recipe: a name in `cnnaudit.optimization.RECIPES`.
         steps: None: the recipe's.
-        dtype: of the passes; heights are always measured in fp32.
+        dtype: of the passes of the ascent.
         seed: of the first images and of the jitter.
     """
 
@@ -54,7 +55,8 @@ class Optima:
     Attributes:
         units: (n,), their numbers.
         images: uint8 (n, C, H, W).
-        start, height: (n,), the activation of the first image and of the one that is kept, as it is, in 8 bits.
+        start, height: (n,), the largest value of the unit's map (of minima the smallest) for the first image and for
+            the one that is kept, both as they are in 8 bits, in fp32.
         outcome: (n,), as in `OptimizedImages`; of dead ones the image is the first one.
         steps: (n,), made.
     """
@@ -116,7 +118,7 @@ def optima(
         >>> bool(found.height[0] < found.start[0]), found.images.dtype.name
         (True, 'uint8')
     """
-    found = _ascended(model, layer, units, direction, settings, None)
+    found = _ascended(model, layer, units, direction, settings, _gray(units, settings))
     dead = np.flatnonzero(found.dead)
     if natural is not None and len(dead):
         asked = [units[int(k)] for k in dead]
@@ -133,7 +135,7 @@ def _ascended(
     units: Sequence[int],
     direction: Direction,
     settings: Settings,
-    start: torch.Tensor | None,
+    start: torch.Tensor,
 ) -> Optima:
     """One run of `maximize`, its images in 8 bits."""
     import torch
@@ -153,28 +155,44 @@ def _ascended(
         dtype=torch.bfloat16 if settings.dtype == "bf16" else None,
         seed=settings.seed,
     )
-    kept = (found.images * 255).round().clamp(0, 255).to(torch.uint8)
+    kept, first = ((images * 255).round().clamp(0, 255).to(torch.uint8) for images in (found.images, start))
     return Optima(
         np.asarray(units, dtype=np.int64),
         kept.cpu().numpy(),
-        sign * found.start.astype(np.float64),
-        _heights(model, layer, kept, objective),
+        _heights(model, layer, first, units, direction),
+        _heights(model, layer, kept, units, direction),
         np.asarray(found.outcome, dtype="U9"),
         np.asarray(found.steps, dtype=np.int64),
     )
 
 
-def _heights(model: nn.Module, layer: str, kept: torch.Tensor, objective: Objective) -> np.ndarray:
-    """The activation of each unit on its image, in fp32."""
+def _gray(units: Sequence[int], settings: Settings) -> torch.Tensor:
+    """Gray with a little noise, (n, C, H, W): a unit's own, whatever is optimized beside it."""
+    import torch
+
+    from cnnaudit.optimization import RECIPES
+    from cnnaudit.statistics import derive_seed
+
+    spread = RECIPES[settings.recipe].start if settings.recipe in RECIPES else 0.0
+    seeds = [derive_seed(settings.seed, "atlas", int(unit)) for unit in units]
+    drawn = [torch.randn(*settings.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return (0.5 + spread * torch.stack(drawn)).clamp(0, 1)
+
+
+def _heights(
+    model: nn.Module, layer: str, kept: torch.Tensor, units: Sequence[int], direction: Direction
+) -> np.ndarray:
+    """The largest or smallest value of each unit's map for its image, in fp32."""
     import torch
 
     from cnnaudit.interventions import run_until
     from cnnaudit.interventions.modes import evaluating
 
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     measured = []
     with torch.no_grad(), evaluating(model):
-        for rows in torch.arange(len(kept), device=kept.device).split(16):  # type: ignore[no-untyped-call]
-            images = kept[rows].float() / 255
-            values = {layer: run_until(model, images, layer)}
-            measured.append(objective.measure(values, images, rows).double().cpu().numpy())
+        for k in range(0, len(kept), 16):
+            maps = run_until(model, kept[k : k + 16].to(device).float() / 255, layer)
+            own = maps[range(len(maps)), list(units[k : k + 16])].flatten(1)
+            measured.append((own.amax(1) if direction == "maximum" else own.amin(1)).double().cpu().numpy())
     return np.concatenate(measured)

@@ -92,12 +92,7 @@ def _lead(found: LayerAtlas, silent: int) -> str:
 def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
     settings = plan.settings
     height, width = (int(side) for side in found.exemplars.size)
-    measure = (
-        "The activation of an image is the mean of the unit's map"
-        if settings.goal == "channel"
-        else "The activation of an optimized image is the value in the middle of the unit's map, that of an image of "
-        "the data the largest value of its map (the smallest, for the least)"
-    )
+    driven = "the mean of the unit's map" if settings.goal == "channel" else "the middle of the unit's map"
     seen = (
         "the orange frame holds the pixels that the strongest place of its map can see."
         if found.fields is not None
@@ -108,11 +103,10 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
         "step, so that the unit answers as strongly as possible: what it looks for, exaggerated. On the right are the "
         f"four of {plural(int(found.exemplars.n), f'{found.split} image')} that activate it most; {seen} Both "
         "together tell most: people predict what a unit does better from images of the data than from optimized ones.",
-        f"{measure}. Start is the image that the ascent began with: gray with a little noise, or "
-        "where that does not move the unit, the best image. The optimum can be compared with the best image, "
-        "but for the sizes: maps of "
-        f"{height} x {width} come from images of {_by(target.input.size)}, optimized ones are {_by(settings.shape[1:])}"
-        " pixels. All numbers were measured on images in 8 bits.",
+        "The numbers are the largest value in the unit's map, of the least activation the smallest. Start is the image "
+        "that the ascent began with: gray with a little noise, or where that does not move the unit, the best image. "
+        f"The ascent drives {driven}. Images of the data have {_by(target.input.size)} pixels, which gives maps of "
+        f"{height} x {width}; optimized ones have {_by(settings.shape[1:])}.",
     ]
     if found.minimum is None:
         where = f"; name {found.before} with --layers to see what the unit is driven down by" if found.before else ""
