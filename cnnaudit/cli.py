@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     atlas.add_argument("--steps", type=int, help="default: the recipe's")
     atlas.add_argument("--size", type=int, metavar="PIXELS", help="of the images (default: the model's, at most 128)")
     atlas.add_argument("--recipe", default="default", metavar="NAME", help="of cnnaudit.optimization.RECIPES")
-    atlas.add_argument("--batch-size", type=int, help="units optimized together (default: 8, on a GPU 128)")
+    atlas.add_argument("--batch-size", type=int, help="units optimized together (default: 8, on a GPU 512)")
     atlas.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
     atlas.add_argument("--jobs", type=int, default=1, help="processes; -1: one per core (default: 1)")
     atlas.add_argument("--seed", type=int, default=0)

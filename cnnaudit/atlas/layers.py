@@ -37,7 +37,7 @@ class Plan:
         layers: with maps, as in `named_modules()`, or calls such as `block1/relu:2`.
         settings: of the optimized images.
         units: `all`, how many (in equal steps through the layer), or their numbers.
-        batch_size: units that are optimized together and kept together; None: 8, on a GPU 128.
+        batch_size: units that are optimized together and kept together; None: 8, on a GPU 512.
         jobs: processes (joblib).
     """
 
@@ -237,7 +237,7 @@ def _left(
     stores: Mapping[str, Store],
 ) -> list[_Task]:
     """What has not been optimized yet, in batches."""
-    size = plan.batch_size or (8 if target.device == "cpu" else 128)
+    size = plan.batch_size or (8 if target.device == "cpu" else 512)
     directions: tuple[Direction, ...] = ("maximum", "minimum") if _falls(natural[layer]) else ("maximum",)
     tasks = []
     for direction in directions:
