@@ -46,10 +46,11 @@ def relative_cost(benchmark):
 
 @pytest.fixture
 def against(relative_cost):
-    """`against(name, ours, peer, rounds)`: ours and a peer's same work timed in turn, the ratio stored and returned."""
+    """`against(name, ours, peer)`: ours and a peer's same work timed in turn, the ratio stored and returned."""
     from cnnaudit.benchmarking.workloads import Workload
 
-    def run(name, ours, peer, rounds=5):
-        return relative_cost(name, Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0), rounds=rounds)
+    def run(name, ours, peer, rounds=5, **options):
+        own, other = Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0)
+        return relative_cost(name, own, other, rounds=rounds, **options)
 
     return run

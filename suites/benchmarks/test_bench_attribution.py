@@ -7,8 +7,6 @@ for both. The cost in bfloat16 stands apart, with the error that it makes.
 import pytest
 import torch
 
-from cnnaudit.benchmarking.workloads import Workload
-
 SIZE, BATCH = 224, 32
 
 
@@ -25,17 +23,6 @@ def network():
 def images():
     pixels = torch.rand(BATCH, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     return pixels.contiguous(memory_format=torch.channels_last)
-
-
-@pytest.fixture
-def against(relative_cost):
-    """`against(name, ours, peer)`: both timed in turn, the ratio stored and returned."""
-
-    def run(name, ours, peer, rounds=5, **options):
-        own, other = Workload(name, ours, 0, 0), Workload(f"{name}/peer", peer, 0, 0)
-        return relative_cost(name, own, other, rounds=rounds, **options)
-
-    return run
 
 
 @pytest.fixture(params=["fp32", "bf16"])
