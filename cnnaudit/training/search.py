@@ -36,12 +36,12 @@ def search(
     *Screening*, by training accuracy only: an architecture reaches the goal when the best of its seeds does. A few
     architectures spread over the grid give a first upper bound; then all smaller ones are trained for a 16th of the
     epochs, the best quarter of those that did not reach the goal for a quarter, the best quarter of these for all
-    (successive halving by four; whatever is larger than one that reached is left out). *Confirmation*: the smallest that
-    reached is trained from fresh seeds, `tries` times `seeds` of them, each time with another order of the images (and
-    other data, with `draws`). Each time the best by training accuracy is chosen; the candidate is confirmed if at least
-    half of the chosen reach the target on the validation images. If not, the goal is raised by the gap between training
-    and validation, and the search goes on. So validation accuracy decides nothing but yes or no about few candidates,
-    and what is reported of the winner was trained after it was chosen.
+    (successive halving by four; whatever is larger than one that reached is left out). *Confirmation*: the smallest
+    that reached is trained from fresh seeds, `tries` times `seeds` of them, each time with another order of the images
+    (and other data, with `draws`). Each time the best by training accuracy is chosen; the candidate is confirmed if at
+    least half of the chosen reach the target on the validation images. If not, the goal is raised by the gap between
+    training and validation, and the search goes on. So validation accuracy decides nothing but yes or no about few
+    candidates, and what is reported of the winner was trained after it was chosen.
 
     The tasks are independent and run through `joblib.Parallel`: on one machine by `jobs`, on a cluster by
     `joblib.parallel_config(backend="dask")` or `("ray")` around the call. The result does not depend on it.
