@@ -9,6 +9,7 @@ from cnnaudit.checks.fidelity import (
     check_lime,
     check_randomization,
 )
+from cnnaudit.checks.neuron_optimum import check_neuron_optimum
 
 
 def test_integrity(target, audit):
@@ -29,3 +30,7 @@ def test_deletion(target, audit):
 
 def test_lime(target, audit):
     audit(check_lime, target)
+
+
+def test_neuron_optimum(target, audit):
+    audit(check_neuron_optimum, target)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cnnaudit.target import AuditTarget
 
-FAMILIES = ("dataset", "minimum_model", "padding", "behavior", "units", "fidelity", "separability")
+FAMILIES = ("dataset", "minimum_model", "padding", "behavior", "units", "fidelity", "neuron_optimum", "separability")
 Need = Literal["train", "validation", "metadata", "inside"]
 Body = Callable[["AuditTarget", "Trial"], "Finding | list[Finding]"]
 
