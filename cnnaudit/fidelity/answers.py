@@ -18,7 +18,7 @@ GRAY = 0.5
 
 def heights(model: nn.Module, images: torch.Tensor, layer: str) -> np.ndarray:
     """Each unit's largest value anywhere in its map, (N, units)."""
-    result: np.ndarray = answers(model, images, layer, _highest).double().numpy()
+    result: np.ndarray = answers(model, images, layer, highest).double().numpy()
     return result
 
 
@@ -39,5 +39,6 @@ def device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _highest(values: torch.Tensor) -> torch.Tensor:
+def highest(values: torch.Tensor) -> torch.Tensor:
+    """The largest value of each map, or each value that has none, (N, units)."""
     return values.flatten(2).amax(2) if values.ndim == 4 else values

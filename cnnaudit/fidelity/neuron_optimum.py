@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from cnnaudit.activation.layers import spatial_layers
 from cnnaudit.errors import AuditError, UnsupportedError
-from cnnaudit.fidelity.answers import GRAY, heights
-from cnnaudit.optimization import LOGITS, Fourier, Jitter, Pixels, Recipe, maximize, unit
+from cnnaudit.fidelity.answers import GRAY, heights, highest
+from cnnaudit.optimization import LOGITS, Fourier, Jitter, Objective, Pixels, Recipe, maximize
 from cnnaudit.statistics import derive_seed, generator
 
 Shape = tuple[int, int, int]
@@ -152,8 +152,8 @@ def optima(
 ) -> Optima:
     """Optimize images for a random sample of a layer's units and compare them with real ones.
 
-    Ascents of each unit in the middle of its map, by `recipe_for(shape)`: pixels stay in [0, 1], and the image is moved
-    by up to two pixels in every step.
+    Ascents of each unit `anywhere` in its map, by `recipe_for(shape)`: pixels stay in [0, 1], and the image is moved by
+    up to two pixels in every step.
 
     Args:
         real: (N, C, H, W), on any device.
@@ -164,7 +164,7 @@ def optima(
     seen = heights(model, real, layer)
     population = seen.shape[1]
     asked = np.sort(generator(seed, "units", layer).permutation(population)[:units])
-    goal, seen = unit(layer, asked.tolist()), seen[:, asked]
+    goal, seen = anywhere(layer, asked), seen[:, asked]
     found = [maximize(model, goal, shape, recipe_for(shape), seed=derive_seed(seed, k)) for k in range(starts)]
     rows = np.arange(len(asked))
 
@@ -189,6 +189,16 @@ def optima(
         np.array([outcome == "dead" for outcome in found[0].outcome]),
         not any((np.diff(one.history, axis=0) < 0).any() for one in found),
     )
+
+
+def anywhere(layer: str, units: np.ndarray) -> Objective:
+    """A unit's largest value anywhere in its map: as heights are read, so that its pattern may move with the image."""
+
+    def measure(values: Mapping[str, torch.Tensor], images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        chosen = torch.from_numpy(units).to(rows.device)[rows]
+        return highest(values[layer]).gather(1, chosen[:, None])[:, 0]
+
+    return Objective(tuple(f"{layer}[{number}]" for number in units), (layer,), measure)
 
 
 def eight_bit(images: torch.Tensor) -> torch.Tensor:
