@@ -13,6 +13,7 @@ from cnnaudit.evidence import Evidence, table
 from cnnaudit.pages.document import Drawing, Section, write_document
 from cnnaudit.pages.search_figure import frontier, paint, png
 from cnnaudit.report.paths import folder_name
+from cnnaudit.studies.thesis import TABLE_I
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from cnnaudit.training.answer import SearchResult, Summary
     from cnnaudit.training.work import Draws
 
-#: Table I of España (2021): parameters, training accuracy, validation accuracy.
-TABLE_I: Mapping[str, tuple[int, float, float]] = {
-    "shapes-1.3-scaling": (16, 1.000, 0.999),
-    "shapes-2.1-rotation": (16, 0.648, 0.642),
-    "shapes-3.0-scaling-noise": (109, 0.940, 0.930),
-    "shapes-4.0-rotation-noise": (333, 0.994, 0.988),
+#: The reference targets of Table I of España (2021), with the name of their data set there.
+REFERENCES: Mapping[str, str] = {
+    "shapes-1.3-scaling": "1.3",
+    "shapes-2.1-rotation": "2.1",
+    "shapes-3.0-scaling-noise": "3.0",
+    "shapes-4.0-rotation-noise": "4.0",
 }
 
 
@@ -73,7 +74,7 @@ def defaults(folder: Path = Path("fixtures/targets")) -> list[Path]:
     Raises:
         ConfigError: their files are not there.
     """
-    paths = [folder / f"{name}.toml" for name in TABLE_I]
+    paths = [folder / f"{name}.toml" for name in REFERENCES]
     if not all(path.is_file() for path in paths):
         raise ConfigError(f"no audit file given, and {folder} does not hold those of Table I; name an audit file")
     return paths
@@ -208,8 +209,9 @@ def _sampled(target: AuditTarget, images: int, seed: int = 0) -> tuple[tuple[Any
 
 def _compared(target: AuditTarget, validation: tuple[Any, Any]) -> Compared:
     """Table I where the target is one of its data sets, else the target's own model on those validation images."""
-    if target.name in TABLE_I:
-        return Compared("Table I", *TABLE_I[target.name])
+    if target.name in REFERENCES:
+        found = TABLE_I[REFERENCES[target.name]]
+        return Compared("Table I", found.parameters, found.train_accuracy, found.validation_accuracy)
     logits = target.logits(validation[0], "asking the model")
     accuracy = float((logits.argmax(1) == validation[1]).double().mean())
     return Compared("this model", sum(p.numel() for p in target.model.parameters()), None, accuracy)

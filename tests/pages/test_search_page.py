@@ -56,7 +56,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
 
 
 def test_without_a_file_the_four_data_sets_of_table_i_are_searched(tmp_path, monkeypatch, capsys):
-    assert [path.stem for path in page.defaults()] == list(page.TABLE_I)
+    assert [path.stem for path in page.defaults()] == list(page.REFERENCES)
     monkeypatch.chdir(tmp_path)
     assert main(["search"]) == 4
     assert "name an audit file" in capsys.readouterr().err
