@@ -21,7 +21,7 @@ Shape = tuple[int, int, int]
 SIDE = 96  # pixels of an optimized image, at most
 SMALL = 64
 SHIFT = 2
-_REACHED = 0.01
+_REACHED = 0.05
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Optima:
     def reached(self) -> np.ndarray:
         """Starts whose image, saved and moved, is as high as every real image: bool (starts, n).
 
-        As high: up to 1 % of the way from gray to the best image, which may itself be an optimum (plain black).
+        As high: up to 5 % of the way from gray to the best image, which may itself be an optimum (plain black).
         """
         result: np.ndarray = self.moved >= self.best - _REACHED * np.abs(self.best - self.gray)
         return result
