@@ -34,6 +34,7 @@ class Ascent:
     reader: Reader
     rows: torch.Tensor
     size: tuple[int, int]
+    layout: torch.memory_format
     autocast: Callable[[], Any]
     best: torch.Tensor
     start: torch.Tensor = field(init=False)
@@ -82,11 +83,11 @@ class Ascent:
     def _step(self, step: int, generator: torch.Generator) -> None:
         """One step uphill for every image that has not converged."""
         self.numbers.requires_grad_(True)
+        seen = self.recipe.seen(self.decoded(), step, generator)
         with self.autocast():
-            seen = self.recipe.seen(self.decoded(), step, generator)
             score = self._score(seen)
-            if self.recipe.penalty is not None:
-                score = score - self.recipe.penalty(seen)
+        if self.recipe.penalty is not None:
+            score = score - self.recipe.penalty(seen)
         if not score.requires_grad:
             raise ModelError(
                 f"{self.objective.names[0]}: the model is not differentiable up to {self.objective.layers}"
@@ -126,7 +127,7 @@ class Ascent:
     def _score(self, images: torch.Tensor) -> torch.Tensor:
         """The objective of the living images."""
         with ConstantParameters():
-            values = self.reader(images)
+            values = self.reader(images.contiguous(memory_format=self.layout))
         score = self.objective.measure(values, images, self.rows[self.alive])
         if not torch.isfinite(score).all():
             name = self.objective.names[int(self.rows[self.alive][~torch.isfinite(score)][0])]

@@ -215,7 +215,6 @@ def _run(
         reader = Reader(model, objective.layers, first[:1])
         size = (first.shape[2], first.shape[3])
         layout = torch.channels_last if first.shape[2] >= 64 else torch.contiguous_format
-        best = first.contiguous(memory_format=layout)
-        ascent = Ascent(objective, recipe, reader, rows, size, precision, best)
+        ascent = Ascent(objective, recipe, reader, rows, size, layout, precision, first)
         ascent.run(steps, torch.Generator().manual_seed(derive_seed(seed, "jitter")))
     return ascent
