@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     atlas.add_argument("--units", default="all", metavar="N", help="all, how many, or numbers such as 3,17,90")
     atlas.add_argument(
-        "--goal", default="channel", choices=["channel", "unit"], help="the mean of a unit's map, or its middle"
+        "--goal", default="unit", choices=["unit", "channel"], help="drive the middle of a unit's map, or its mean"
     )
     atlas.add_argument("--steps", type=int, help="default: the recipe's")
     atlas.add_argument("--size", type=int, metavar="PIXELS", help="of the images (default: the model's, at most 128)")

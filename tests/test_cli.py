@@ -1,6 +1,7 @@
 """The commands, from the outside."""
 
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +158,14 @@ def test_words_that_are_not_known_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["checks", "--colour"])
     assert stop.value.code == 2
+
+
+def test_an_atlas_is_written_and_a_wrong_layer_or_checkpoint_is_told(tmp_path, capsys):
+    config = str(Path(__file__).parent.parent / "fixtures/targets/digits-lenet.toml")
+    asked = ["--units", "2", "--steps", "2", "--output", str(tmp_path)]
+    assert main(["atlas", config, "--layers", "conv1", *asked]) == 0
+    assert str(tmp_path / "digits-lenet/atlas/conv1.html") in capsys.readouterr().out
+    assert main(["atlas", config, "--layers", "conv9", *asked]) == 2
+    assert "conv1" in capsys.readouterr().err
+    assert main(["atlas", config, "--layers", "conv1", *asked, "--checkpoints", "absent.pt"]) == 2
+    assert "absent.pt" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,9 +18,9 @@ class Exemplars:
     """Of each unit of a layer the strongest images and the weakest, the outermost first; ties in their order.
 
     Attributes:
-        high, low: (units, k), the largest and the smallest value of the unit's map.
+        high, low: (units, k), their activation.
         high_images, low_images: int (units, k), positions among the images.
-        high_places, low_places: int (units, k, 2), row and column of that value in the map.
+        high_places, low_places: int (units, k, 2), row and column of the map's largest or smallest value there.
         size: height and width of the map.
         n: images among which they were sought.
     """
@@ -47,13 +47,16 @@ def exemplars(
     layers: Sequence[str],
     k: int = 4,
     *,
+    goal: Literal["unit", "channel"] = "unit",
     batch_size: int = 16,
     device: str | None = None,
 ) -> dict[str, Exemplars]:
-    """The k images with the largest value in each unit's map, and those with the smallest.
+    """The k images that activate each unit most, and those that do least.
 
     Args:
         images: float (N, C, H, W) in [0, 1].
+        goal: what an image's activation is: `unit`, the largest value of the map (for the weakest images the
+            smallest); `channel`, its mean.
 
     Raises:
         LayerError: the model has no such layer; near names are told.
@@ -73,7 +76,8 @@ def exemplars(
         for values in maps:
             flat, columns = values.flatten(2).float(), values.shape[3]
             for place in (flat.argmax(2), flat.argmin(2)):
-                found += [flat.gather(2, place[..., None])[..., 0], place // columns, place % columns]
+                extreme = flat.gather(2, place[..., None])[..., 0]
+                found += [flat.mean(2) if goal == "channel" else extreme, place // columns, place % columns]
             found.append(flat.new_tensor(values.shape[2:]).expand(len(flat), 2))
         return tuple(part.cpu() for part in found)
 

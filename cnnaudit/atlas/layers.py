@@ -15,6 +15,7 @@ import numpy as np
 
 from cnnaudit.atlas.exemplars import Exemplars, exemplars
 from cnnaudit.atlas.optima import Direction, Optima, Settings, optima
+from cnnaudit.atlas.sight import fields_of, middle_of, natural_start
 from cnnaudit.atlas.store import Store
 from cnnaudit.errors import AuditError, ModelError, UnsupportedError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.activation import ReceptiveFields
+    from cnnaudit.activation import Box, ReceptiveFields
     from cnnaudit.target import AuditTarget
 
 AMONG = 500  # images of the data among which exemplars are sought, at most
@@ -59,6 +60,8 @@ class LayerAtlas:
         maximum, minimum: of `units`, in their order; no minimum where the layer never falls below 0 on the data, as
             after a ReLU.
         fields: what a unit sees of an image of the target; None where it is not known.
+        middle: what the middle of the map sees of an optimized image; None where it is not known, or the goal is the
+            whole map.
         before: the layer that an activation function is applied to, empty where the layer is none.
     """
 
@@ -71,6 +74,7 @@ class LayerAtlas:
     maximum: Optima
     minimum: Optima | None
     fields: ReceptiveFields | None
+    middle: Box | None
     before: str
 
 
@@ -93,8 +97,6 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
         AuditError: a unit that the layer does not have; what `maximize` raises.
         DataError: the target has no images.
     """
-    from torch.nn import functional
-
     if not target.inside:
         raise UnsupportedError(target.inside_reason or "the model's inside cannot be observed")
     before = _probe(target, plan)
@@ -103,6 +105,7 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
     natural = _natural(target, plan, split, sample, folder)
     units = {layer: _units(plan.units, layer, len(natural[layer])) for layer in plan.layers}
     tasks = [task for layer in plan.layers for task in _left(target, plan, layer, units[layer], natural, stores)]
+    fields = {layer: fields_of(target, layer, (target.input.channels, *target.input.size)) for layer in plan.layers}
     waiting = Counter(task.layer for task in tasks)
 
     def finished(layer: str) -> LayerAtlas:
@@ -112,17 +115,21 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
         lower = low.of(chosen) if low is not None and _falls(natural[layer]) else None
         return LayerAtlas(
             layer, chosen, len(natural[layer]), natural[layer], split, sample, high.of(chosen), lower,
-            _fields(target, layer), before[layer],
+            fields[layer], middle_of(target, layer, plan.settings), before[layer],
         )  # fmt: skip
 
     yield from (finished(layer) for layer in plan.layers if not waiting[layer])
 
     def first(task: _Task) -> torch.Tensor:
-        """The image of the data that is outermost for each unit, in the size of the optimized ones."""
-        found, size = natural[task.layer], plan.settings.shape[1:]
-        best = (found.high_images if task.direction == "maximum" else found.low_images)[list(task.units), 0]
-        images = target.split(split).read(sample[best])
-        return functional.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+        return natural_start(
+            target.split(split),
+            sample,
+            natural[task.layer],
+            task.units,
+            task.direction,
+            plan.settings,
+            fields[task.layer],
+        )
 
     for task in _run(target, plan, tasks, stores, first):
         waiting[task.layer] -= 1
@@ -202,13 +209,14 @@ def _sample(target: AuditTarget) -> tuple[str, np.ndarray]:
 
 def _natural(target: AuditTarget, plan: Plan, split: str, sample: np.ndarray, folder: Path) -> dict[str, Exemplars]:
     """The exemplars of the layers; those that are kept are read, the others found in one pass."""
-    said = f"exemplars in {split} {sample.tolist()} {_identity(target)}"
+    goal = plan.settings.goal
+    said = f"exemplars of {goal} in {split} {sample.tolist()} {_identity(target)}"
     stores = {layer: Store(folder, layer, said) for layer in plan.layers}
     known = {layer: found for layer, store in stores.items() if (found := store.exemplars()) is not None}
     missing = [layer for layer in plan.layers if layer not in known]
     if missing:
         images, _ = target.sample(split, AMONG, target.seed)
-        fresh = exemplars(target.model, images, missing, EACH, device=target.device)
+        fresh = exemplars(target.model, images, missing, EACH, goal=goal, device=target.device)
         for layer, found in fresh.items():
             stores[layer].add_exemplars(found)
         known |= fresh
@@ -251,15 +259,6 @@ def _left(
 def _falls(natural: Exemplars) -> bool:
     """Whether the layer falls below 0 on any image; after a ReLU its minimum is 0, which needs no picture."""
     return bool(natural.low.min() < 0)
-
-
-def _fields(target: AuditTarget, layer: str) -> ReceptiveFields | None:
-    from cnnaudit.activation import receptive_fields
-
-    try:
-        return receptive_fields(target.model, layer, (target.input.channels, *target.input.size))
-    except UnsupportedError:
-        return None
 
 
 def _settings(target: AuditTarget, settings: Settings) -> str:

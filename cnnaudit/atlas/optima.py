@@ -26,7 +26,7 @@ class Settings:
 
     Attributes:
         shape: (C, H, W) of the images.
-        goal: what is driven: `unit`, the value in the middle of the map, or `channel`, the mean of the map, whose
+        goal: the activation that is driven: `unit`, the value in the middle of the map, or `channel`, its mean, whose
             images are filled with what the unit looks for.
         recipe: a name in `cnnaudit.optimization.RECIPES`.
         steps: None: the recipe's.
@@ -35,7 +35,7 @@ class Settings:
     """
 
     shape: tuple[int, int, int]
-    goal: Goal = "channel"
+    goal: Goal = "unit"
     recipe: str = "default"
     steps: int | None = None
     dtype: Literal["fp32", "bf16"] = "fp32"
@@ -55,8 +55,8 @@ class Optima:
     Attributes:
         units: (n,), their numbers.
         images: uint8 (n, C, H, W).
-        start, height: (n,), the largest value of the unit's map (of minima the smallest) for the first image and for
-            the one that is kept, both as they are in 8 bits, in fp32.
+        start, height: (n,), the activation of the first image and of the one that is kept, both as they are in 8 bits,
+            in fp32.
         outcome: (n,), as in `OptimizedImages`; of dead ones the image is the first one.
         steps: (n,), made.
     """
@@ -114,7 +114,7 @@ def optima(
     Example:
         >>> import torch
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
-        >>> found = optima(net, "0", [1], "minimum", Settings((1, 8, 8), steps=20))
+        >>> found = optima(net, "0", [1], "minimum", Settings((1, 24, 24), steps=20))
         >>> bool(found.height[0] < found.start[0]), found.images.dtype.name
         (True, 'uint8')
     """
@@ -155,12 +155,12 @@ def _ascended(
         dtype=torch.bfloat16 if settings.dtype == "bf16" else None,
         seed=settings.seed,
     )
-    kept, first = ((images * 255).round().clamp(0, 255).to(torch.uint8) for images in (found.images, start))
+    kept, first = ((images.cpu() * 255).round().clamp(0, 255).to(torch.uint8) for images in (found.images, start))
     return Optima(
         np.asarray(units, dtype=np.int64),
-        kept.cpu().numpy(),
-        _heights(model, layer, first, units, direction),
-        _heights(model, layer, kept, units, direction),
+        kept.numpy(),
+        _heights(model, layer, first, objective),
+        _heights(model, layer, kept, objective),
         np.asarray(found.outcome, dtype="U9"),
         np.asarray(found.steps, dtype=np.int64),
     )
@@ -179,10 +179,8 @@ def _gray(units: Sequence[int], settings: Settings) -> torch.Tensor:
     return (0.5 + spread * torch.stack(drawn)).clamp(0, 1)
 
 
-def _heights(
-    model: nn.Module, layer: str, kept: torch.Tensor, units: Sequence[int], direction: Direction
-) -> np.ndarray:
-    """The largest or smallest value of each unit's map for its image, in fp32."""
+def _heights(model: nn.Module, layer: str, kept: torch.Tensor, objective: Objective) -> np.ndarray:
+    """The activation of each unit on its image, in fp32."""
     import torch
 
     from cnnaudit.interventions import run_until
@@ -191,8 +189,8 @@ def _heights(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     measured = []
     with torch.no_grad(), evaluating(model):
-        for k in range(0, len(kept), 16):
-            maps = run_until(model, kept[k : k + 16].to(device).float() / 255, layer)
-            own = maps[range(len(maps)), list(units[k : k + 16])].flatten(1)
-            measured.append((own.amax(1) if direction == "maximum" else own.amin(1)).double().cpu().numpy())
+        for rows in torch.arange(len(kept)).split(16):  # type: ignore[no-untyped-call]
+            images = kept[rows].to(device).float() / 255
+            values = {layer: run_until(model, images, layer)}
+            measured.append(objective.measure(values, images, rows.to(device)).double().cpu().numpy())
     return np.concatenate(measured)

@@ -27,7 +27,7 @@ class Options:
 
     layers: tuple[str, ...] = ()
     units: str = "all"
-    goal: Literal["unit", "channel"] = "channel"
+    goal: Literal["unit", "channel"] = "unit"
     steps: int | None = None
     size: int | None = None
     recipe: str = "default"
@@ -80,7 +80,7 @@ def write_atlas(target: AuditTarget, options: Options) -> list[Path]:
 
     plan = _plan(target, options)
     folder = options.output / folder_name(target.name) / "atlas"
-    states = _states(target, options.checkpoints)
+    states = _states(options.checkpoints)
     paths = []
     for found in atlas(target, plan, folder / "work"):
         paths += _write(target, plan, found, _training(target, plan, found, states), folder)
@@ -137,11 +137,12 @@ def _choice(target: AuditTarget) -> str:
     return "choose with --layers among the layers with maps:\n" + "\n".join(lines)
 
 
-def _states(target: AuditTarget, files: Sequence[Path]) -> dict[str, Mapping[str, torch.Tensor]]:
-    """The weights of each checkpoint, by the file's name without its ending."""
+def _states(files: Sequence[Path]) -> dict[str, Mapping[str, torch.Tensor]]:
+    """The weights of each checkpoint, by the file's name without its ending where these differ."""
     from cnnaudit.loading.weights import read_weights
 
-    return {path.stem: read_weights(path) for path in files}
+    differ = len({path.stem for path in files}) == len(files)
+    return {path.stem if differ else str(path): read_weights(path) for path in files}
 
 
 def _training(
@@ -158,7 +159,7 @@ def _write(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapsho
     """The page and the grids of one layer."""
     from cnnaudit.files import write_whole
     from cnnaudit.pages.atlas_page import page
-    from cnnaudit.pages.atlas_pictures import animation, grid, strip
+    from cnnaudit.pages.atlas_pictures import animation, grid, strip, window
 
     name = folder_name(found.layer)
     files: dict[Path, str | bytes] = {folder / f"{name}.html": page(target, plan, found, training)}
@@ -166,7 +167,8 @@ def _write(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapsho
         if optima is not None and not optima.dead.all():
             alive = ~optima.dead
             labels = [str(unit) for unit in optima.units[alive]]
-            files[folder / f"{name}-{direction}.png"] = grid(optima.images[alive], labels)
+            shown = [window(image, found.middle) for image in optima.images[alive]]
+            files[folder / f"{name}-{direction}.png"] = grid(shown, labels)
     if training is not None:
         files[folder / f"{name}-training.png"] = strip(training)
         files[folder / f"{name}-training-animated.png"] = animation(training)

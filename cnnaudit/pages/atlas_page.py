@@ -41,7 +41,6 @@ def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots
         others=_others(plan, found) if len(plan.layers) > 1 else (),
         units=cards,
         minimum=found.minimum is not None,
-        small=max(plan.settings.shape[1:]) <= 64,
         silent=[f"unit {found.units[place]}: {_natural_words(found, place)}" for place in silent],
         silent_text=_SILENT,
         training=_training(training) if training else None,
@@ -92,7 +91,13 @@ def _lead(found: LayerAtlas, silent: int) -> str:
 def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
     settings = plan.settings
     height, width = (int(side) for side in found.exemplars.size)
-    driven = "the mean of the unit's map" if settings.goal == "channel" else "the middle of the unit's map"
+    measure = (
+        "The activation of an image is the mean of the unit's map"
+        if settings.goal == "channel"
+        else "The activation of an optimized image is the value in the middle of the unit's map, that of an image of "
+        "the data the largest value of its map (of the least activation the smallest)"
+    )
+    cut = " The optimized image is cut to the same window." if _is_cut(plan, found) else ""
     seen = (
         "the orange frame holds the pixels that the strongest place of its map can see."
         if found.fields is not None
@@ -101,11 +106,11 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
     paragraphs = [
         "Each card is one unit, a feature map of the layer. On the left is an image that was made from noise, step by "
         "step, so that the unit answers as strongly as possible: what it looks for, exaggerated. On the right are the "
-        f"four of {plural(int(found.exemplars.n), f'{found.split} image')} that activate it most; {seen} Both "
+        f"four of {plural(int(found.exemplars.n), f'{found.split} image')} that activate it most; {seen}{cut} Both "
         "together tell most: people predict what a unit does better from images of the data than from optimized ones.",
-        "The numbers are the largest value in the unit's map, of the least activation the smallest. Start is the image "
-        "that the ascent began with: gray with a little noise, or where that does not move the unit, the best image. "
-        f"The ascent drives {driven}. Images of the data have {_by(target.input.size)} pixels, which gives maps of "
+        f"{measure}. Start is the image that the ascent began with: gray with a little noise, or "
+        "where that does not move the unit, the best image. "
+        f"Images of the data have {_by(target.input.size)} pixels, which gives maps of "
         f"{height} x {width}; optimized ones have {_by(settings.shape[1:])}.",
     ]
     if found.minimum is None:
@@ -119,6 +124,13 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
         "Sources: Erhan et al. 2009; Olah et al. 2017; Borowski et al. 2021 (arXiv 2010.12606)."
     )
     return paragraphs
+
+
+def _is_cut(plan: Plan, found: LayerAtlas) -> bool:
+    """Whether optimized images are shown in part."""
+    from cnnaudit.pages.atlas_pictures import window
+
+    return window(found.maximum.images[0], found.middle).width < max(plan.settings.shape[1:])
 
 
 def _by(size: Sequence[int]) -> str:
@@ -139,10 +151,10 @@ def _cards(target: AuditTarget, plan: Plan, found: LayerAtlas, places: Sequence[
 
 def _card(plan: Plan, found: LayerAtlas, place: int, pictures: _Pictures) -> dict[str, Any]:
     unit, gap = found.units[place], ratio(found, place)
-    high = _row(found.maximum, place, "Most", found.exemplars.high[unit], pictures.high(unit))
+    high = _row(found, found.maximum, place, "Most", found.exemplars.high[unit], pictures.high(unit))
     rows = [high]
     if found.minimum is not None:
-        low = _row(found.minimum, place, "Least", found.exemplars.low[unit], pictures.low(unit))
+        low = _row(found, found.minimum, place, "Least", found.exemplars.low[unit], pictures.low(unit))
         rows.append(low)
     return {
         "number": unit,
@@ -156,14 +168,17 @@ def _card(plan: Plan, found: LayerAtlas, place: int, pictures: _Pictures) -> dic
     }
 
 
-def _row(optima: Optima, place: int, title: str, natural: np.ndarray, shown: Mapping[str, str]) -> dict[str, str]:
-    from cnnaudit.pages.atlas_pictures import rgb, uri
+def _row(
+    found: LayerAtlas, optima: Optima, place: int, title: str, natural: np.ndarray, shown: Mapping[str, str]
+) -> dict[str, Any]:
+    from cnnaudit.pages.atlas_pictures import SMALL, uri, window
 
-    unit = int(optima.units[place])
+    unit, image = int(optima.units[place]), window(optima.images[place], found.middle)
     start, height = (number(float(values[place])) for values in (optima.start, optima.height))
     return {
         "title": f"{title} activation" + (" (not moved: the image it began with)" if optima.dead[place] else ""),
-        "optimum": uri(rgb(optima.images[place]), int(shown["side"])),
+        "optimum": uri(image, int(shown["side"])),
+        "pixels": image.width <= SMALL,
         "alt": f"Optimized image of unit {unit}, {title.lower()} activation",
         "natural": shown["natural"],
         "natural_alt": f"{LIKE}: {shown['seen']}",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 THUMB = 64  # side of a natural exemplar
 SMALL = 64  # images up to that side are stored as they are and enlarged without smoothing
+LEAST = 32  # side of a window around what a unit sees
 FRAME = (230, 159, 0)
 PAPER, INK = (255, 255, 255), (40, 44, 50)
 LABEL = 16  # height of a line of text in a grid
@@ -39,17 +40,8 @@ def patch(pixels: np.ndarray, box: Box | None) -> Image:
     """
     from PIL import Image, ImageDraw
 
-    image = rgb(pixels)
-    height, width = pixels.shape[1:]
-    if box is None or box.size == (0, 0):
-        top, left, side = (height - max(height, width)) // 2, (width - max(height, width)) // 2, max(height, width)
-    else:
-        whole = max(height, width)
-        side = whole if whole <= SMALL else min(round(max(1.6 * max(box.size), whole / 8)), whole)
-        top = _within((box.top + box.bottom - side) // 2, side, height)
-        left = _within((box.left + box.right - side) // 2, side, width)
-    cut = Image.new("RGB", (side, side), (128, 128, 128))
-    cut.paste(image, (-left, -top))
+    top, left, side = _window(pixels.shape[1:], box)
+    cut = window(pixels, box)
     smooth = Image.Resampling.LANCZOS if side > THUMB else Image.Resampling.NEAREST
     shown = cut.resize((THUMB, THUMB), smooth)
     if box is not None and box.size != (0, 0):
@@ -59,6 +51,28 @@ def patch(pixels: np.ndarray, box: Box | None) -> Image:
         limits = [min(max(round(edge), 0), THUMB - 1) for edge in edges]
         ImageDraw.Draw(shown).rectangle((limits[0], limits[1], limits[2], limits[3]), outline=FRAME)
     return shown
+
+
+def window(pixels: np.ndarray, box: Box | None) -> Image:
+    """The square around what a unit sees that `patch` shows, in the image's own pixels."""
+    from PIL import Image
+
+    top, left, side = _window(pixels.shape[1:], box)
+    cut = Image.new("RGB", (side, side), (128, 128, 128))
+    cut.paste(rgb(pixels), (-left, -top))
+    return cut
+
+
+def _window(size: Sequence[int], box: Box | None) -> tuple[int, int, int]:
+    """Top, left and side."""
+    height, width = size
+    side = whole = max(height, width)
+    if box is None or box.size == (0, 0):
+        return (height - whole) // 2, (width - whole) // 2, whole
+    if whole > SMALL:
+        side = min(max(round(1.6 * max(box.size)), LEAST), whole)
+    top = _within((box.top + box.bottom - side) // 2, side, height)
+    return top, _within((box.left + box.right - side) // 2, side, width), side
 
 
 def _within(start: int, side: int, length: int) -> int:
@@ -94,14 +108,9 @@ def inlined(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def grid(images: np.ndarray, labels: Sequence[str], columns: int | None = None) -> bytes:
-    """A PNG of all images with their labels, in rows.
-
-    Args:
-        images: uint8 (n, 1 or 3, H, W).
-        columns: None: about a square.
-    """
-    return _png(_grid(images, labels, columns or math.ceil(math.sqrt(len(images)))))
+def grid(images: Sequence[Image], labels: Sequence[str]) -> bytes:
+    """A PNG of images of one size with their labels, about as wide as it is high."""
+    return _png(_grid(images, labels, math.ceil(math.sqrt(len(images)))))
 
 
 def strip(found: Snapshots) -> bytes:
@@ -109,7 +118,7 @@ def strip(found: Snapshots) -> bytes:
     from PIL import Image
 
     units = [f"unit {unit}" for unit in found.optima[0].units]
-    rows = [_grid(optima.images, units, len(units)) for optima in found.optima]
+    rows = [_grid([rgb(image) for image in optima.images], units, len(units)) for optima in found.optima]
     joined = Image.new("RGB", (rows[0].width, sum(row.height + LABEL for row in rows)), PAPER)
     top = 0
     for name, row in zip(found.names, rows):
@@ -126,7 +135,7 @@ def animation(found: Snapshots, seconds: float = 0.8) -> bytes:
     units = [f"unit {unit}" for unit in found.optima[0].units]
     frames = []
     for name, optima in zip(found.names, found.optima):
-        picture = _grid(optima.images, units, math.ceil(math.sqrt(len(units))))
+        picture = _grid([rgb(image) for image in optima.images], units, math.ceil(math.sqrt(len(units))))
         frame = Image.new("RGB", (picture.width, picture.height + LABEL), PAPER)
         _write(frame, (4, 0), name)
         frame.paste(picture, (0, LABEL))
@@ -137,17 +146,17 @@ def animation(found: Snapshots, seconds: float = 0.8) -> bytes:
     return buffer.getvalue()
 
 
-def _grid(images: np.ndarray, labels: Sequence[str], columns: int) -> Image:
+def _grid(images: Sequence[Image], labels: Sequence[str], columns: int) -> Image:
     from PIL import Image
 
-    times = max(1, math.ceil(80 / max(images.shape[2:])))  # so small images are seen at all, and labels have room
-    height, width = (times * int(side) for side in images.shape[2:])
+    times = max(1, math.ceil(80 / max(images[0].size)))  # so small images are seen at all, and labels have room
+    width, height = (times * side for side in images[0].size)
     rows = math.ceil(len(images) / columns)
     joined = Image.new("RGB", ((width + 4) * columns + 4, (height + LABEL) * rows + 4), PAPER)
-    for k, (pixels, label) in enumerate(zip(images, labels)):
+    for k, (picture, label) in enumerate(zip(images, labels)):
         left, top = 4 + (width + 4) * (k % columns), (height + LABEL) * (k // columns)
         _write(joined, (left, top), label)
-        joined.paste(rgb(pixels).resize((width, height), Image.Resampling.NEAREST), (left, top + LABEL))
+        joined.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top + LABEL))
     return joined
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from cnnaudit.activation import Box
 from cnnaudit.atlas import Plan, Settings, atlas, exemplars, layers, optima, over_training
 from cnnaudit.atlas.store import Store
 from cnnaudit.errors import AuditError, DataError, ModelError, UnsupportedError
@@ -43,7 +44,7 @@ def test_heights_are_those_of_the_kept_images_in_8_bits(goal, direction, sign):
     found = optima(net, "3", units, direction, Settings((1, 20, 20), goal, steps=40))
     with torch.no_grad():
         maps = net[:4](torch.as_tensor(found.images) / 255)
-    values = maps.amax((2, 3)) if sign == 1 else maps.amin((2, 3))
+    values = maps.mean((2, 3)) if goal == "channel" else maps[:, :, 3, 3]
     assert np.allclose(found.height, [float(values[k, unit]) for k, unit in enumerate(units)], atol=1e-5)
     assert (sign * found.height > sign * found.start).all()
     assert found.of([5, 0]).units.tolist() == [5, 0]
@@ -51,20 +52,22 @@ def test_heights_are_those_of_the_kept_images_in_8_bits(goal, direction, sign):
         found.of([1])
 
 
-def test_exemplars_are_the_outermost_images_of_each_unit():
+@pytest.mark.parametrize("goal", ["unit", "channel"])
+def test_exemplars_are_the_outermost_images_of_each_unit(goal):
     net = network()
-    found = exemplars(net, IMAGES, ["0", "3"], k=4, batch_size=7)
+    found = exemplars(net, IMAGES, ["0", "3"], k=4, goal=goal, batch_size=7)
     for name, part in (("0", net[:1]), ("3", net[:4])):
         with torch.no_grad():
             maps = part(IMAGES)
         for sign, side in ((1, "high"), (-1, "low")):
-            values = maps.amax((2, 3)) if sign == 1 else maps.amin((2, 3))
+            extreme = maps.amax((2, 3)) if sign == 1 else maps.amin((2, 3))
+            values = maps.mean((2, 3)) if goal == "channel" else extreme
             for unit in range(maps.shape[1]):
                 order = sorted(range(len(IMAGES)), key=lambda k, v=values[:, unit], s=sign: (-s * float(v[k]), k))[:4]
                 assert getattr(found[name], f"{side}_images")[unit].tolist() == order
                 assert np.allclose(getattr(found[name], side)[unit], values[order, unit], atol=1e-6)
                 for image, (row, column) in zip(order, getattr(found[name], f"{side}_places")[unit]):
-                    assert maps[image, unit, row, column] == values[image, unit]
+                    assert maps[image, unit, row, column] == extreme[image, unit]
 
 
 def test_an_atlas_holds_all_units_and_no_minimum_after_a_relu(tmp_path):
@@ -72,6 +75,7 @@ def test_an_atlas_holds_all_units_and_no_minimum_after_a_relu(tmp_path):
     assert before.units == after.units == (0, 1, 2, 3, 4) and before.total == 5
     assert before.minimum is not None and after.minimum is None and (before.before, after.before) == ("", "0")
     assert before.fields.box((3, 4), 0).size == (5, 5)
+    assert before.middle == Box(8, 8, 13, 13)
 
 
 def test_units_are_all_some_or_named(tmp_path):
@@ -132,16 +136,19 @@ def test_a_unit_that_never_fires_is_dead_in_the_atlas(tmp_path):
     assert found.maximum.dead.tolist() == [False, False, True, False, False]
 
 
-def test_a_unit_that_only_an_image_of_the_data_wakes_starts_from_it():
-    net, image = network(), torch.zeros(1, 1, 20, 20)
-    image[..., 8:, :] = 1
+@pytest.mark.parametrize("goal", ["unit", "channel"])
+def test_a_unit_that_only_an_image_of_the_data_wakes_starts_from_it(tmp_path, goal):
+    net, image = network(), torch.full((3, 1, 20, 20), 0.1)
+    image[1, :, 4:] = 0.9
     with torch.no_grad():
         net[0].weight[0] = torch.linspace(-1, 1, 5)[:, None]  # an edge that no noise has
         net[0].bias[0] = -5.5
-    alone = optima(net, "1", [0], "maximum", SETTINGS)
-    woken = optima(net, "1", [0], "maximum", SETTINGS, image)
+    settings = Settings((1, 20, 20), goal, "none", steps=6)
+    alone = optima(net, "1", [0], "maximum", settings)
     assert alone.dead.all() and alone.height == 0
-    assert not woken.dead.any() and woken.height > 0
+    edges = AuditTarget.from_arrays("edges", net, {"validation": (image, [0, 1, 2])}, ("a", "b", "c"))
+    (woken,) = atlas(edges, Plan(("1",), settings, (0,)), tmp_path)
+    assert woken.maximum.height > woken.maximum.start > 0
 
 
 def test_color_models_and_another_size(tmp_path):

@@ -97,7 +97,9 @@ def test_a_layer_of_768_units_in_color_stays_below_25_mb():
         places + 0.5, places + np.arange(4), where, places - 0.5, places, where, np.array([8, 8]), np.array(4)
     )
     color = AuditTarget.from_arrays("n", network(), {"validation": (small, [0, 1, 2, 0])}, CLASSES)
-    found = LayerAtlas("0", tuple(range(units)), units, natural, "validation", np.arange(4), optima, optima, None, "")
+    found = LayerAtlas(
+        "0", tuple(range(units)), units, natural, "validation", np.arange(4), optima, optima, None, None, ""
+    )
     html = page(color, Plan(("0",), Settings((3, 128, 128))), found)
     assert html.count("<article") == units and len(html) * 768 / 257 < 25e6, len(html)
 

@@ -1,0 +1,66 @@
+"""What units see: of optimized images, and of those of the data that an ascent can start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cnnaudit.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from cnnaudit.activation import Box, ReceptiveFields
+    from cnnaudit.atlas.exemplars import Exemplars
+    from cnnaudit.atlas.optima import Direction, Settings
+    from cnnaudit.target import AuditTarget, Split
+
+
+def fields_of(target: AuditTarget, layer: str, shape: tuple[int, int, int]) -> ReceptiveFields | None:
+    """The receptive fields for images of that shape; None where they are not known."""
+    from cnnaudit.activation import receptive_fields
+
+    try:
+        return receptive_fields(target.model, layer, shape)
+    except UnsupportedError:
+        return None
+
+
+def middle_of(target: AuditTarget, layer: str, settings: Settings) -> Box | None:
+    """What the middle of the map sees of an optimized image; None where it is not known, or the whole map is driven."""
+    fields = fields_of(target, layer, settings.shape) if settings.goal == "unit" else None
+    if fields is None:
+        return None
+    height, width = fields.edges.shape[2:]
+    return fields.box((height // 2, width // 2))
+
+
+def natural_start(
+    split: Split,
+    sample: np.ndarray,
+    natural: Exemplars,
+    units: Sequence[int],
+    direction: Direction,
+    settings: Settings,
+    fields: ReceptiveFields | None,
+) -> torch.Tensor:
+    """The image of the data that is outermost for each unit, in the size of the optimized ones.
+
+    Where the middle of the map is driven, what the unit saw is moved there; else the whole image is resized.
+    """
+    import torch
+    from torch.nn import functional
+
+    high, chosen, size = direction == "maximum", list(units), settings.shape[1:]
+    numbers = (natural.high_images if high else natural.low_images)[chosen, 0]
+    images = split.read(sample[numbers])
+    if settings.goal == "channel" or fields is None:
+        return functional.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+    moved = []
+    for image, unit, place in zip(images, chosen, (natural.high_places if high else natural.low_places)[chosen, 0]):
+        box = fields.box((int(place[0]), int(place[1])), unit)
+        wide = functional.pad(image, (size[1], size[1], size[0], size[0]), value=0.5)
+        top, left = (box.top + box.bottom + size[0]) // 2, (box.left + box.right + size[1]) // 2
+        moved.append(wide[:, top : top + size[0], left : left + size[1]])
+    return torch.stack(moved)
