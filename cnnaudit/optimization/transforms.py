@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+FULL = 128  # side of an image from which on shifts are as large as they are named
+
 
 @dataclass(frozen=True)
 class Jitter:
     """What an optimized image must survive: it is padded, moved, scaled, turned and moved again before each step.
 
     Attributes:
-        pixels: shifts of up to so many pixels in each axis, before scaling and turning.
+        pixels: shifts of up to so many pixels in each axis, before scaling and turning, in images of 128 pixels and
+            more; in smaller ones in proportion, since 8 of 28 would smear what a unit looks for.
         scale: smallest and largest magnification.
         degrees: turns of up to so many degrees, either way.
-        after: shifts of up to so many pixels afterwards.
+        after: shifts of up to so many pixels afterwards, likewise.
         gray: what comes into view at the border.
 
     Source: A. Mordvintsev, C. Olah, M. Tyka, Inceptionism, 2015; Olah et al., Distill 2017.
@@ -36,10 +39,11 @@ class Jitter:
         from torch.nn import functional
 
         height, width = images.shape[2:]
-        first = self._shift(self.pixels, generator)
+        share = min(1.0, min(height, width) / FULL)
+        first = self._shift(share * self.pixels, generator)
         factor = _uniform(*self.scale, generator)
         angle = math.radians(_uniform(-self.degrees, self.degrees, generator))
-        last = self._shift(self.after, generator)
+        last = self._shift(share * self.after, generator)
         cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
         # from a place in the answer back to its place in the image, in pixels from the center (x, y)
         x = cos * -last[0] + sin * -last[1] - first[0]

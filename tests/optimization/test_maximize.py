@@ -215,7 +215,7 @@ def test_jitter_is_one_resampling_that_moves_scales_and_turns():
     turned = Jitter(pixels=0, scale=(1, 1), degrees=360, after=0, gray=0)(image, torch.Generator().manual_seed(0))
     row, column = divmod(int(turned.argmax()), 41)
     assert abs(np.hypot(row - 20, column - 20) - 10) < 1
-    moved = Jitter(pixels=5, scale=(1, 1), degrees=0, after=0, gray=0)
+    moved = Jitter(pixels=5 * 128 / 41, scale=(1, 1), degrees=0, after=0, gray=0)
     places = {int(moved(image, torch.Generator().manual_seed(k)).argmax()) for k in range(20)}
     rows, columns = np.array([divmod(place, 41) for place in places]).T
     assert len(places) > 10 and np.abs(rows - 20).max() <= 5 and np.abs(columns - 30).max() <= 5
