@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnnaudit.optimization.images import Fourier, Pixels
+from cnnaudit.optimization.filters import Bilateral, Gaussian
+from cnnaudit.optimization.images import Decoded, Fourier, Pixels
 from cnnaudit.optimization.maximize import OptimizedImages, maximize
 from cnnaudit.optimization.objectives import (
     LOGITS,
@@ -18,13 +19,16 @@ from cnnaudit.optimization.objectives import (
     unit,
     whole_layer,
 )
-from cnnaudit.optimization.recipes import RECIPES, Recipe
+from cnnaudit.optimization.recipes import RECIPES, Recipe, learned_prior
 from cnnaudit.optimization.transforms import Jitter
 
 __all__ = [
     "LOGITS",
     "RECIPES",
+    "Bilateral",
+    "Decoded",
     "Fourier",
+    "Gaussian",
     "Jitter",
     "Objective",
     "OptimizedImages",
@@ -34,6 +38,7 @@ __all__ = [
     "channel",
     "diverse",
     "inversion",
+    "learned_prior",
     "logit",
     "maximize",
     "probability",

@@ -43,9 +43,12 @@ class Ascent:
     def run(self, steps: int, generator: torch.Generator) -> None:
         """Make the steps."""
         self._begin()
+        grids = self.recipe.grids(self.size)
         for step in range(1, steps + 1):
             if not len(self.alive):
                 break
+            if (grid := grids[(step - 1) * len(grids) // steps]) != self.grid:
+                self._change(grid)
             self._step(step, generator)
             if step % self.recipe.measured_every == 0 or step == steps:
                 self._measure(step, last=step == steps)
@@ -53,8 +56,8 @@ class Ascent:
     def _begin(self) -> None:
         n = len(self.rows)
         self.alive = torch.arange(n, device=self.best.device)
-        self.numbers = self.recipe.parameterization.encode(self.best)
-        self.moments = torch.zeros_like(self.numbers), torch.zeros_like(self.numbers)
+        self.grid = self.size
+        self._write(self.best)
         self.best = self.decoded().detach()
         self.start = self._heights(self.best)
         self.height, self.reference = self.start.clone(), self.start.clone()
@@ -77,8 +80,21 @@ class Ascent:
                 own[goal] = others[k]
 
     def decoded(self) -> torch.Tensor:
-        """The images that are still being changed."""
-        return self.recipe.parameterization.decode(self.numbers, self.size)
+        """The images that are still being changed, at full size."""
+        images = self.recipe.parameterization.decode(self.numbers, self.grid)
+        return images if images.shape[2:] == self.size else _resized(images, self.size)
+
+    def _change(self, grid: tuple[int, int]) -> None:
+        """Go on with images of that many pixels."""
+        with torch.no_grad():
+            images = _resized(self.decoded(), grid)
+        self.grid = grid
+        self._write(images)
+
+    def _write(self, images: torch.Tensor) -> None:
+        """The images as numbers, at rest."""
+        self.numbers = self.recipe.parameterization.encode(images)
+        self.moments, self.moves = (torch.zeros_like(self.numbers), torch.zeros_like(self.numbers)), 0
 
     def _step(self, step: int, generator: torch.Generator) -> None:
         """One step uphill for every image that has not converged."""
@@ -87,7 +103,7 @@ class Ascent:
         with self.autocast():
             score = self._score(seen)
         if self.recipe.penalty is not None:
-            score = score - self.recipe.penalty(seen)
+            score = score - self.recipe.penalty.measure({}, seen, self.rows[self.alive])
         if not score.requires_grad:
             raise ModelError(
                 f"{self.objective.names[0]}: the model is not differentiable up to {self.objective.layers}"
@@ -95,8 +111,9 @@ class Ascent:
         (gradient,) = torch.autograd.grad(score.sum(), self.numbers)
         self.numbers = self.numbers.detach()
         self.moved[self.alive] |= gradient.flatten(1).any(1)
+        self.moves += 1
         with torch.no_grad():
-            self.numbers, self.moments = self.recipe.step(self.numbers, gradient, self.moments, step)
+            self.numbers, self.moments = self.recipe.step(self.numbers, gradient, self.moments, self.moves)
             self.numbers = self.recipe.parameterization.project(self.numbers)
 
     def _measure(self, step: int, last: bool) -> None:
@@ -114,7 +131,7 @@ class Ascent:
         if last:
             for k in alive[~self.moved[alive]].tolist():
                 self.outcome[k] = "dead"
-        if last or not waited:
+        if last or not waited or self.grid != self.size:
             return
         rise = self.height[alive] - self.reference[alive]
         stay = rise > self.recipe.tolerance * self.height[alive].abs()
@@ -140,6 +157,10 @@ class Ascent:
         """The objective of images as they are."""
         with torch.no_grad(), self.autocast():
             return self._score(images).float()
+
+
+def _resized(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""How an image is written as numbers to be optimized: pixels, or decorrelated Fourier coefficients."""
+"""How an image is written as numbers to be optimized: pixels, decorrelated Fourier coefficients, learned codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
+
+    from cnnaudit.models.autoencoder import Autoencoder
 
 Size = tuple[int, int]
 
@@ -21,7 +23,7 @@ class Parameterization(Protocol):
         """The numbers (n, …) of images (n, C, H, W)."""
 
     def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
-        """The images (n, C, H, W) of the numbers, of that height and width, differentiable."""
+        """The images (n, C, H, W) of the numbers, differentiable; of another size they are stretched to it."""
 
     def project(self, numbers: torch.Tensor) -> torch.Tensor:
         """The nearest numbers that are allowed."""
@@ -107,3 +109,43 @@ class Fourier:
         if self.colors is None or images.shape[1] != len(self.colors):
             return None
         return images.new_tensor(self.colors, dtype=images.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images as an autoencoder's decoder makes them of a code: only what looks like its training images.
+
+    Codes stay within the range that those images had. An image is what the decoder makes of it to begin with, and of
+    the size it was trained for.
+
+    Source: A. Nguyen et al., Synthesizing the preferred inputs for neurons in neural networks via deep generator
+    networks, 2016.
+
+    Example:
+        >>> import torch
+        >>> from cnnaudit.training import fit_autoencoder
+        >>> from cnnaudit.optimization import Decoded
+        >>> images = torch.rand(8, 1, 6, 6)
+        >>> prior = Decoded(fit_autoencoder((images, torch.zeros(8)), code=4, hidden=8, epochs=1))
+        >>> prior.encode(images).shape
+        torch.Size([8, 4])
+    """
+
+    autoencoder: Autoencoder
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        import torch
+        from torch.nn import functional
+
+        size = list(self.autoencoder.shape[1:])
+        if list(images.shape[2:]) != size:
+            images = functional.interpolate(images, size, mode="bilinear", antialias=True)
+        with torch.no_grad():
+            return self.project(self.autoencoder.encoder(images))
+
+    def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
+        images: torch.Tensor = self.autoencoder.decoder(numbers)
+        return images
+
+    def project(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.clamp(self.autoencoder.lowest, self.autoencoder.highest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +72,8 @@ def maximize(
         shape: (C, H, W) of the images.
         recipe: a name in `RECIPES`, or your own.
         steps: replaces the recipe's.
-        start: images to start from, (1 or N, C, H, W); None: the recipe's noise around gray.
+        start: images to start from, (1 or N, C, H, W); None: the recipe's noise around gray. With the recipe `examples`
+            any number of images, the best of which is found for each goal.
         batch_size: goals that ascend together.
         dtype: `torch.bfloat16` computes the passes in it, faster and less exact; heights are of such passes.
         seed: of the noise and the jitter; the same seed gives the same images, whatever else ascends beside them.
@@ -96,6 +97,8 @@ def maximize(
     from cnnaudit.progress import progress
 
     chosen = _recipe(recipe)
+    if chosen.steps == 0:
+        return best_of(model, objective, start, shape, batch_size, dtype)
     steps = chosen.steps if steps is None else steps
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     first = _first_images(start, len(objective), shape, chosen, seed).to(device)
@@ -179,7 +182,7 @@ def _ascend(
             ]
         why = "memory does not suffice for one image" if out_of_memory(error) else str(error)
         raise ModelError(f"images of {tuple(first.shape[1:])}: {type(error).__name__}: {why}") from error
-    for attempt, louder in enumerate((0.1, 0.3), start=1):
+    for attempt, louder in enumerate(recipe.louder, start=1):
         dead = [k for k, outcome in enumerate(ascent.outcome) if outcome == "dead"]
         if not dead:
             break
@@ -215,6 +218,68 @@ def _run(
         reader = Reader(model, objective.layers, first[:1])
         size = (first.shape[2], first.shape[3])
         layout = torch.channels_last if first.shape[2] >= 64 else torch.contiguous_format
+        recipe = _seen_whole(recipe, reader, first[:1])
         ascent = Ascent(objective, recipe, reader, rows, size, layout, precision, first)
         ascent.run(steps, torch.Generator().manual_seed(derive_seed(seed, "jitter")))
     return ascent
+
+
+def _seen_whole(recipe: Recipe, reader: Any, image: torch.Tensor) -> Recipe:
+    """The recipe, without the gray border of its jitter for a model that does not take images of that size."""
+    import torch
+    from torch.nn import functional
+
+    if recipe.jitter is None or not recipe.jitter.padding:
+        return recipe
+    try:
+        with torch.no_grad():
+            reader(functional.pad(image, [recipe.jitter.padding] * 4, value=recipe.jitter.gray))
+    except RuntimeError:
+        return replace(recipe, jitter=replace(recipe.jitter, padding=0))
+    return recipe
+
+
+def best_of(
+    model: nn.Module,
+    objective: Objective,
+    images: torch.Tensor | None,
+    shape: tuple[int, int, int],
+    batch_size: int = 32,
+    dtype: torch.dtype | None = None,
+) -> OptimizedImages:
+    """For each goal the image that serves it best among those given, unchanged: the recipe `examples`.
+
+    Args:
+        images: (any number, C, H, W), of the data set.
+
+    Returns:
+        `start` is the height of the median image; `outcome` is `steps`, 0 of them.
+    """
+    import contextlib
+
+    import torch
+
+    from cnnaudit.interventions.modes import evaluating
+    from cnnaudit.optimization.ascent import Reader
+
+    if images is None or not len(images) or tuple(images.shape[1:]) != tuple(shape):
+        came = "none" if images is None else tuple(images.shape)
+        raise AuditError(f"examples: expected start=images (any number, {', '.join(map(str, shape))}), got {came}")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    precision = torch.autocast(device.type, dtype) if dtype is not None else contextlib.nullcontext()
+    goals, heights = torch.arange(len(objective), device=device), []
+    with torch.no_grad(), evaluating(model), precision:
+        reader = Reader(model, objective.layers, images[:1].float().to(device))
+        for batch in images.split(batch_size):  # type: ignore[no-untyped-call]
+            batch = batch.float().to(device)
+            values = reader(batch)
+            for k in range(len(batch)):
+                one = {name: value[k : k + 1].expand(len(goals), *value.shape[1:]) for name, value in values.items()}
+                heights.append(objective.measure(one, batch[k : k + 1].expand(len(goals), *shape), goals).float())
+    table = torch.stack(heights)
+    height, best = table.max(0)
+    middle, none = table.median(0).values.cpu().numpy(), np.zeros(len(goals), dtype=np.int64)
+    found = images.float()[best.cpu()].to(device)
+    return OptimizedImages(
+        objective.names, found, middle, height.cpu().numpy(), ("steps",) * len(goals), none, height[None].cpu().numpy()
+    )

@@ -22,6 +22,7 @@ class Jitter:
         degrees: turns of up to so many degrees, either way.
         after: shifts of up to so many pixels afterwards, likewise.
         gray: what comes into view at the border.
+        padding: gray pixels around the image that the model sees too, where it takes images of that size.
 
     Source: A. Mordvintsev, C. Olah, M. Tyka, Inceptionism, 2015; Olah et al., Distill 2017.
     """
@@ -31,6 +32,7 @@ class Jitter:
     degrees: float = 10
     after: float = 4
     gray: float = 0.5
+    padding: int = 0
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The images (n, C, H, W) as they are seen in this step, all of them moved alike."""
@@ -46,11 +48,15 @@ class Jitter:
         last = self._shift(share * self.after, generator)
         cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
         # from a place in the answer back to its place in the image, in pixels from the center (x, y)
+        rows, columns = height + 2 * self.padding, width + 2 * self.padding  # of the answer
         x = cos * -last[0] + sin * -last[1] - first[0]
         y = -sin * -last[0] + cos * -last[1] - first[1]
-        back = [[cos, sin * height / width, 2 * x / width], [-sin * width / height, cos, 2 * y / height]]
+        back = [
+            [cos * columns / width, sin * rows / width, 2 * x / width],
+            [-sin * columns / height, cos * rows / height, 2 * y / height],
+        ]
         theta = images.new_tensor(back).expand(len(images), 2, 3)
-        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        grid = functional.affine_grid(theta, [*images.shape[:2], rows, columns], align_corners=False)
         seen = functional.grid_sample(images - self.gray, grid, padding_mode="zeros", align_corners=False)
         answer: torch.Tensor = (seen + self.gray).contiguous(memory_format=_layout(images))
         return answer

@@ -7,6 +7,7 @@ every order of imports. The modules import torch only when a function is called.
 from __future__ import annotations
 
 from cnnaudit.training.answer import SearchResult
+from cnnaudit.training.autoencoding import fit_autoencoder
 from cnnaudit.training.fit import fit
 from cnnaudit.training.grid import Architecture, grid, named_grid
 from cnnaudit.training.search import search
@@ -17,6 +18,7 @@ __all__ = [
     "SearchResult",
     "StackedResult",
     "fit",
+    "fit_autoencoder",
     "grid",
     "named_grid",
     "search",

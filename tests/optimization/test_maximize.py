@@ -68,7 +68,7 @@ def test_class_less_squared_norm_is_the_weight_over_two_lambda():
     assert torch.allclose(found.images.flatten(1), net[1].weight, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"examples"}))
 def test_no_recipe_returns_an_image_worse_than_it_began_with(name):
     found = maximize(network(), channel("3", range(6)), (1, 20, 20), name, steps=40)
     assert (found.height >= found.start).all() and (found.height > found.start).any()
