@@ -78,11 +78,10 @@ def _lead(found: LayerAtlas, silent: int) -> str:
     moved = [place for place in range(len(found.units)) if not is_silent(found, place)]
     above = sum(float(found.maximum.height[place]) > best[place] for place in moved)
     ratios = [r for place in moved if (r := ratio(found, place)) is not None]
-    whole = "all" if len(found.units) == found.total else f"{len(found.units)} of"
+    whole = "all" if len(found.units) == found.total > 1 else f"{len(found.units)} of"
     text = (
-        f"What drives {whole} {plural(found.total, 'unit')} of this layer. The optimized image activates "
-        f"{above} of {plural(len(moved), 'unit')} more than every one of {plural(int(found.exemplars.n), 'image')} of "
-        "the data does"
+        f"What drives {whole} {plural(found.total, 'unit')} of this layer. Optimized images activate {above} of "
+        f"{len(moved)} more than any of {plural(int(found.exemplars.n), f'{found.split} image')} does"
     )
     text += f", {number(float(np.median(ratios)))} times as much in the median." if ratios else "."
     return text + (f" {plural(silent, 'unit')} could not be moved." if silent else "")
@@ -99,7 +98,7 @@ def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
     )
     cut = " The optimized image is cut to the same window." if _is_cut(plan, found) else ""
     seen = (
-        "the orange frame holds the pixels that the strongest place of its map can see."
+        "an orange frame holds the pixels that the place of the map in question can see."
         if found.fields is not None
         else "what it sees of them is not known, since the values pass through a function whose reach is not known."
     )
@@ -171,7 +170,7 @@ def _card(plan: Plan, found: LayerAtlas, place: int, pictures: _Pictures) -> dic
 def _row(
     found: LayerAtlas, optima: Optima, place: int, title: str, natural: np.ndarray, shown: Mapping[str, str]
 ) -> dict[str, Any]:
-    from cnnaudit.pages.atlas_pictures import SMALL, uri, window
+    from cnnaudit.pages.atlas_pictures import SMALL, frame, uri, window
 
     unit, image = int(optima.units[place]), window(optima.images[place], found.middle)
     start, height = (number(float(values[place])) for values in (optima.start, optima.height))
@@ -179,6 +178,7 @@ def _row(
         "title": f"{title} activation" + (" (not moved: the image it began with)" if optima.dead[place] else ""),
         "optimum": uri(image, int(shown["side"])),
         "pixels": image.width <= SMALL,
+        "frame": frame(optima.images.shape[2:], found.middle),
         "alt": f"Optimized image of unit {unit}, {title.lower()} activation",
         "natural": shown["natural"],
         "natural_alt": f"{LIKE}: {shown['seen']}",

@@ -63,6 +63,15 @@ def window(pixels: np.ndarray, box: Box | None) -> Image:
     return cut
 
 
+def frame(size: Sequence[int], box: Box | None) -> str:
+    """Where the box lies in its window, as CSS in per cent; empty where it is not known or fills the window."""
+    top, left, side = _window(size, box)
+    if box is None or min(box.size) >= side or box.size == (0, 0):
+        return ""
+    edges = {"left": box.left - left, "top": box.top - top, "width": box.size[1], "height": box.size[0]}
+    return ";".join(f"{name}:{100 * value / side:.4g}%" for name, value in edges.items())
+
+
 def _window(size: Sequence[int], box: Box | None) -> tuple[int, int, int]:
     """Top, left and side."""
     height, width = size
