@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 COSINE = 0.99
-MOST_PIXELS = 128 * 224 * 224  # of real images that the optima are compared with
+MOST_PIXELS = 64 * 224 * 224  # of real images that the optima are compared with
 
 
 @check(
@@ -44,11 +44,12 @@ def check_neuron_optimum(target: AuditTarget, trial: Trial) -> list[Finding]:
     has a cosine above .99 with w, which is measured without gradients, pixel by pixel. At most 32 filters.
 
     `deeper`: the middle and the last convolution behind the first (the logits too where there are fewer than two), at
-    most 16 random units each, from 3 starts, on images of up to 64 pixels; 8 from 2 on larger ones, in images of at
-    most 96 pixels; twice as many at `standard`, four times at `deep`. Counted are the units with an image that, rounded
-    to 8 bits as in a PNG and moved by two pixels in the worst of four directions, is as high as every real image of the
-    sample (in the whole map; up to 5 % of the way from gray to the best image, which may be an optimum itself). How
-    many of the starts lead there, and how alike their images are, stands in the table.
+    most 16 random units each, from 3 starts, on images of up to 64 pixels; 8 from one start on larger ones (two starts
+    above `quick`), in images of at most 128 pixels; twice as many units at `standard`, four times at `deep`. Counted
+    are the units with an image that, rounded to 8 bits as in a PNG and moved by two pixels in the worst of four
+    directions, is as high as every real image of the sample (in the whole map; up to 5 % of the way from gray to the
+    best image, which may be an optimum itself). How many of the starts lead there, and how alike their images are,
+    stands in the table.
 
     The unit of replication is the network's unit: the interval is the exact binomial one over units, and the share
     itself where all units of those layers were asked.
@@ -72,7 +73,7 @@ def check_neuron_optimum(target: AuditTarget, trial: Trial) -> list[Finding]:
 
 
 def _real(trial: Trial) -> Any:
-    """The images of the trial, as many as 128 photographs of 224 x 224 have pixels."""
+    """The images of the trial, as many as 64 photographs of 224 x 224 have pixels."""
     images, _ = trial.sample("validation")
     count = max(16, MOST_PIXELS // (images.shape[2] * images.shape[3]))
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
@@ -128,7 +129,9 @@ def _deeper(trial: Trial, images: Any, layers: list[str], shape: Shape) -> Findi
     from cnnaudit.fidelity.neuron_optimum import SMALL, optima
 
     target, small = trial.target, max(shape[1:]) <= SMALL
-    units, starts = (16 if small else 8) * _factor(trial), 3 if small else 2
+    more = _factor(trial)
+    units, starts = (16, 3) if small else (8, min(more, 2))
+    units *= more
     seed = derive_seed(trial.seed, target.name, trial.check.id)
     found = [optima(target.model, images, layer, shape, units, starts=starts, seed=seed) for layer in layers]
     holds = [layer.reached.any(axis=0) for layer in found]
@@ -219,7 +222,7 @@ def _row(layer: Optima) -> list[Any]:
         *(layer.layer, len(layer.units), layer.population, int(layer.reached.any(axis=0).sum())),
         f"{layer.reached.mean():.0%}",
         *(round(value, 3) for value in kept),
-        *(round(float(np.median(layer.likeness)), 2), int(layer.dead.sum()), layer.rising),
+        *(layer.likeness, int(layer.dead.sum()), layer.rising),
     ]
 
 

@@ -18,7 +18,7 @@ from cnnaudit.statistics import derive_seed, generator
 
 Shape = tuple[int, int, int]
 
-SIDE = 96  # pixels of an optimized image, at most
+SIDE = 128  # pixels of an optimized image, at most
 SMALL = 64
 SHIFT = 2
 _REACHED = 0.05
@@ -39,7 +39,7 @@ class Moves(Jitter):
 
 _MORDVINTSEV = "Mordvintsev et al. 2015: jitter"
 PIXELS = Recipe("pixels", _MORDVINTSEV, Pixels(), rate=0.03, steps=256, start=0.2, jitter=Moves(pixels=SHIFT))
-FOURIER = Recipe("fourier", _MORDVINTSEV, Fourier(), rate=0.1, steps=48, start=0.05, jitter=Moves(pixels=SHIFT))
+FOURIER = Recipe("fourier", _MORDVINTSEV, Fourier(), rate=0.1, steps=32, start=0.05, jitter=Moves(pixels=SHIFT))
 
 
 def recipe_for(shape: Shape) -> Recipe:
@@ -94,11 +94,13 @@ class Optima:
         return result
 
     @property
-    def likeness(self) -> np.ndarray:
-        """The correlation of the images from the first two starts, (n,); 0 where one of them is plain."""
+    def likeness(self) -> float | None:
+        """The median correlation of a unit's images from the first two starts; None where there is one start."""
+        if len(self.images) < 2:
+            return None
         one, other = (i.flatten(1).double() - i.flatten(1).double().mean(1, keepdim=True) for i in self.images[:2])
-        result: np.ndarray = ((one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1)).clamp_min(1e-12)).numpy()
-        return result
+        correlations = (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1)).clamp_min(1e-12)
+        return round(float(np.median(correlations.numpy())), 2)
 
     def of_optimum(self, heights: np.ndarray) -> np.ndarray:
         """The heights (starts, n) at each unit's optimum, (n,)."""

@@ -112,9 +112,9 @@ def test_layers_are_the_first_convolution_and_deeper_ones_behind_their_normaliza
 
 def test_images_are_small_where_the_model_takes_them():
     assert size_of(seeded(small), (1, 224, 200), ["5"]) == (1, SIDE, SIDE)
-    fixed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 110 * 110, 2))
-    assert size_of(fixed, (1, 112, 112), ["logits"]) == (1, 112, 112)
-    assert size_of(fixed, (1, 112, 112), ["0"]) == (1, SIDE, SIDE)
+    fixed = nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.Flatten(), nn.Linear(2 * 69 * 69, 2))
+    assert size_of(fixed, (1, 140, 140), ["logits"]) == (1, 140, 140)
+    assert size_of(fixed, (1, 140, 140), ["0"]) == (1, SIDE, SIDE)
 
 
 def test_heights_are_read_from_the_images_themselves():
