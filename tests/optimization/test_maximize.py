@@ -180,7 +180,7 @@ def test_diversity_makes_the_images_of_a_goal_differ():
         assert len(found) == 3
         maps = net[:4](found.images).flatten(2)
         grams = torch.nn.functional.normalize((maps @ maps.transpose(1, 2)).flatten(1))
-        return float((grams @ grams.T)[0, 1:].mean())
+        return (grams @ grams.T)[0, 1:].mean().item()
 
     assert likeness(3.0) < likeness(0.0) - 0.05
 
@@ -268,3 +268,11 @@ def test_the_batch_halves_when_memory_runs_out():
 
     found = maximize(Narrow(), logit([0, 1, 2]), (1, 20, 20), steps=3)
     assert (found.height >= found.start).all() and max(seen) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"examples"}))
+def test_a_gpu_finds_what_the_cpu_finds(recipe):
+    on_cpu = maximize(network(), channel("3", range(6)), (1, 20, 20), recipe, steps=32)
+    found = maximize(network().cuda(), channel("3", range(6)), (1, 20, 20), recipe, steps=32)
+    assert found.images.is_cuda and np.allclose(found.height, on_cpu.height, rtol=0.05, atol=1e-3)
