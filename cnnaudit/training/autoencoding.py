@@ -56,6 +56,7 @@ def fit_autoencoder(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+    model.zero_grad(set_to_none=True)
     with torch.no_grad():
         codes = model.encoder(images)
         model.lowest, model.highest = codes.amin(0), codes.amax(0)
