@@ -103,7 +103,7 @@ def learned_prior(autoencoder: Autoencoder) -> Recipe:
 
 _WANDERING = Jitter(pixels=8, scale=(0.9, 1.1), degrees=10, after=4)
 _ALL = (
-    Recipe("default", "cnnaudit", Fourier(), jitter=_WANDERING),
+    Recipe("default", "cnnaudit", Fourier(), rate=0.1, jitter=_WANDERING),
     Recipe("none", "Erhan et al. 2009; Simonyan et al. 2013: no regularizer", Pixels(), rate=0.02),
     Recipe(
         "frequency", "Yosinski et al. 2015: blur and L2 decay", Pixels(), rate=0.02, decay=0.01, filter=Gaussian(0.5)
