@@ -126,7 +126,7 @@ def grid(
 
     Example:
         >>> [network.parameters for network in grid(hidden=(None, 12))]
-        [16, 25, 61, 63, 109, 253]
+        [16, 25, 61, 73, 109, 253]
     """
     found: dict[Architecture, None] = {}
     for a, b, c, d, e, f, g, h, rate in itertools.product(

@@ -73,8 +73,8 @@ def search(
         >>> train, validation = (reference("1.3", split, n_per_class=40) for split in ("train", "validation"))
         >>> found = search(grid(kernel=(2, 3)), (train.images, train.labels), epochs=60, target_accuracy=0.6,
         ...                validation=(validation.images, validation.labels))
-        >>> found.smallest.parameters, len(found.smallest.rows)
-        (11, 20)
+        >>> found.smallest.parameters <= 16, len(found.smallest.rows)
+        (True, 20)
     """
     from joblib import Parallel
 

@@ -49,12 +49,12 @@ def test_the_statistic_is_the_index_of_the_clusters_in_the_table():
 
 
 def test_features_that_only_know_the_background_do_not_agree():
-    white = np.arange(180) % 2
-    features = white[:, None] + RNG.uniform(0, 0.1, (180, 2))
-    images = np.zeros((180, 1, 8, 8), np.float32)
+    white = np.arange(600) % 2
+    features = white[:, None] + np.random.default_rng(1).uniform(0, 0.1, (600, 2))
+    images = np.zeros((600, 1, 8, 8), np.float32)
     images[:, 0] = white[:, None, None]
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    labels = np.repeat(np.arange(3), 60)
+    labels = np.repeat(np.arange(3), 200)
     images[:, 0, 4, 3:5] = features / 2
     found = check_clusters(AuditTarget.from_arrays("b", model, {"validation": (images, labels)}, ("a", "b", "c")))
     assert found.verdict == "fail" and abs(found.statistic) < 0.05
