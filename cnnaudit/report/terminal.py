@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from cnnaudit.findings import Finding
+
 _SHORT: dict[Status, str] = {"inconclusive": "inconcl.", "trait": "traits"}
 
 
 def terminal_summary(reports: Sequence[Report], width: int = 80, color: bool = False) -> str:
     """The summary of a run, worst first, no line wider than `width`; `color` adds ANSI styles.
 
-    One report is told in full: failures with their numbers and remedies, inconclusive findings with what would
-    decide them, expected ones with their reasons, traits; passes are only counted. Several reports open with a
-    table, and all but their failures are told in one line each.
+    One report is told in full: failures with their numbers and remedies, inconclusive gates with what would
+    decide them, expected ones with their reasons, traits; undecided traits are named, passes only counted. Several
+    reports open with a table, and all but their failures are told in one line each.
     """
     ordered = worst_first(reports)
     parts: list[RenderableType] = []
@@ -118,6 +120,8 @@ def _target(report: Report, width: int, full: bool) -> Iterator[RenderableType]:
         if len(checks) > 1:
             yield paragraph(", ".join(printable(check) for check in checks), 4)
     for entry in entries(report):
+        if _undecided_trait(entry):
+            continue
         if entry.kind == "failed" or (full and entry.kind in ("inconclusive", "expected", "trait")):
             yield from _told(entry)
         elif entry.kind in ("inconclusive", "expected"):
@@ -170,9 +174,26 @@ def _line(entry: Entry, width: int) -> Iterator[RenderableType]:
 def _counted(report: Report, full: bool) -> Iterator[RenderableType]:
     """The findings that are only counted, or named where several targets share the screen."""
     found = counts(report)
+    undecided = [entry.finding for entry in entries(report) if _undecided_trait(entry)]
+    if undecided:
+        yield _named("inconclusive", plural(len(undecided), "undecided trait"), undecided)
     if not full and "trait" in found:
-        ids = [entry.finding.check for entry in entries(report) if entry.kind == "trait"]
-        yield paragraph(f"{LOOKS['trait'].icon} {plural(len(ids), 'trait')}  {', '.join(ids)}", 2, LOOKS["trait"].style)
+        traits = [entry.finding for entry in entries(report) if entry.kind == "trait"]
+        yield _named("trait", plural(len(traits), "trait"), traits)
     quiet = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found]
     if quiet:
         yield paragraph(f"{LOOKS['passed'].icon} {listed(quiet)}", 2, "green")
+
+
+def _undecided_trait(entry: Entry) -> bool:
+    """What describes the model and could not be told: of little moment, and often one for each method."""
+    return entry.kind == "inconclusive" and not entry.finding.gate
+
+
+def _named(kind: Status, title: str, findings: Sequence[Finding]) -> RenderableType:
+    """Findings by name in one paragraph, the parts of a check together."""
+    parts: dict[str, list[str]] = {}
+    for finding in findings:
+        parts.setdefault(finding.base_check, []).append(finding.part)
+    names = [check + (f"[{', '.join(filter(None, found))}]" if any(found) else "") for check, found in parts.items()]
+    return paragraph(f"{LOOKS[kind].icon} {title}  {', '.join(names)}", 2, LOOKS[kind].style)

@@ -24,7 +24,7 @@ def search(
     seeds: int = 5,
     epochs: int = 200,
     batch_size: int = 32,
-    results: Path | None = None,
+    results: Path | str | None = None,
     budget_seconds: float | None = None,
     jobs: int | None = None,
     tries: int = 4,
@@ -85,7 +85,7 @@ def search(
     name = fingerprint(arrays, questions, stop, batch_size)
     deadline = None if budget_seconds is None else start + budget_seconds
     networks = sorted(grid, key=lambda network: network.parameters)
-    kept = Results(results, name)
+    kept = Results(None if results is None else Path(results), name)
     with Parallel(n_jobs=jobs) as parallel:
         work = Work(parallel, kept, arrays, questions, stop, batch_size, deadline, draws, size)
         hunt = Hunt(work, networks, target_accuracy, seeds, epochs, tries)

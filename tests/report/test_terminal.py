@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -90,3 +91,10 @@ def test_checks_that_crashed_for_one_reason_are_told_once():
     text = terminal_summary([Report({"name": "demo"}, {}, (), errors)])
     assert text.count("a.jpg") == 1
     assert "12 checks" in text and "dataset.check11" in text
+
+
+def test_undecided_traits_are_named_together(report, finding_of):
+    parts = [finding_of(f"fidelity.deletion[{name}]", "inconclusive", gate=False) for name in ("lime", "cam")]
+    shown = terminal_summary([replace(report, findings=(*report.findings, *parts))])
+    assert "? 2 undecided traits fidelity.deletion[cam, lime]" in shown
+    assert "inconclusive  fidelity.deletion" not in shown
