@@ -1,9 +1,9 @@
 """Gradient ascent: a step of one unit against a plain forward and backward pass, and against Lucent, in one run.
 
-GoogLeNet of random weights at 224, layer inception4a. The plain pass is one image forward through the whole
-network and back to the pixels, weights and all, as a first script does it. `peak` is the share of what 3x3 convolutions in the
-same run reach: the operations of the cut forward pass and of the gradient of its input, over the seconds of a step.
-bf16 stands apart.
+GoogLeNet of random weights at 224, layer inception4a. The plain pass is one image forward through the whole network and
+back to the pixels, weights and all, as a first script does it. `peak` is the share of what 3x3 convolutions in the same
+run reach: the operations of the cut forward pass and of the gradient of its input, over the seconds of a step. bf16
+stands apart.
 """
 
 import time
