@@ -54,7 +54,12 @@ def page(report: Report) -> str:
             name=report.name,
             status=status(report),
             headline=headline(report),
-            attention=crashed + [card for card in cards if card["kind"] in ("failed", "inconclusive")],
+            attention=crashed
+            + [
+                card
+                for card, entry in zip(cards, found)
+                if card["kind"] in ("failed", "inconclusive") and not entry.undecided_trait
+            ],
             errors=crashed,
             families=_families(cards),
             target=_target_facts(report.target),

@@ -120,7 +120,7 @@ def _target(report: Report, width: int, full: bool) -> Iterator[RenderableType]:
         if len(checks) > 1:
             yield paragraph(", ".join(printable(check) for check in checks), 4)
     for entry in entries(report):
-        if _undecided_trait(entry):
+        if entry.undecided_trait:
             continue
         if entry.kind == "failed" or (full and entry.kind in ("inconclusive", "expected", "trait")):
             yield from _told(entry)
@@ -174,7 +174,7 @@ def _line(entry: Entry, width: int) -> Iterator[RenderableType]:
 def _counted(report: Report, full: bool) -> Iterator[RenderableType]:
     """The findings that are only counted, or named where several targets share the screen."""
     found = counts(report)
-    undecided = [entry.finding for entry in entries(report) if _undecided_trait(entry)]
+    undecided = [entry.finding for entry in entries(report) if entry.undecided_trait]
     if undecided:
         yield _named("inconclusive", plural(len(undecided), "undecided trait"), undecided)
     if not full and "trait" in found:
@@ -183,11 +183,6 @@ def _counted(report: Report, full: bool) -> Iterator[RenderableType]:
     quiet = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found]
     if quiet:
         yield paragraph(f"{LOOKS['passed'].icon} {listed(quiet)}", 2, "green")
-
-
-def _undecided_trait(entry: Entry) -> bool:
-    """What describes the model and could not be told: of little moment, and often one for each method."""
-    return entry.kind == "inconclusive" and not entry.finding.gate
 
 
 def _named(kind: Status, title: str, findings: Sequence[Finding]) -> RenderableType:

@@ -49,6 +49,11 @@ class Entry:
     finding: Finding
     note: str = ""
 
+    @property
+    def undecided_trait(self) -> bool:
+        """Whether it describes the model and could not be told: of little moment, and often one for each method."""
+        return self.kind == "inconclusive" and not self.finding.gate
+
 
 def entries(report: Report) -> list[Entry]:
     """Every finding of the report once, worst first, then by id."""
@@ -69,9 +74,21 @@ def counts(report: Report) -> dict[Status, int]:
 
 
 def status(report: Report) -> Status:
-    """The one word of the whole report: crashed, failed, inconclusive or passed."""
-    found = counts(report)
+    """The one word of the whole report: crashed, failed, inconclusive (a gate is) or passed."""
+    found = _bad(report)
     return next((kind for kind in _BAD if kind in found), "passed")
+
+
+def _bad(report: Report) -> dict[Status, int]:
+    """The counts of what a person must look at; undecided traits are not among it."""
+    found = counts(report)
+    found["inconclusive"] = found.get("inconclusive", 0) - undecided_traits(report)
+    return {kind: found[kind] for kind in _BAD if found.get(kind)}
+
+
+def undecided_traits(report: Report) -> int:
+    """How many traits could not be told."""
+    return sum(entry.undecided_trait for entry in entries(report))
 
 
 def worst_first(reports: Sequence[Report]) -> list[Report]:
@@ -97,24 +114,26 @@ def headline(report: Report) -> str:
     asked = len(report.findings) + len(report.errors) - found.get("skipped", 0)
     if not asked:
         return "Nothing was audited." if report.complete else "Interrupted before any check was asked."
-    bad: dict[Status, int] = {kind: found[kind] for kind in _BAD if kind in found}
-    if bad:
+    if bad := _bad(report):
         parts = [f"{bad[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in bad]
         if "inconclusive" in bad:
             parts.append(f"{bad['inconclusive']} {'is' if bad['inconclusive'] == 1 else 'are'} inconclusive")
         text = f"Of {plural(asked, 'check')}, {listed(parts)}."
     else:
-        text = f"Nothing failed: {found.get('passed', 0)} of {plural(asked, 'check')} passed{_noted(found)}."
+        text = f"Nothing failed: {found.get('passed', 0)} of {plural(asked, 'check')} passed{_noted(report)}."
     return text if report.complete else f"{text} The run was interrupted: some checks were never asked."
 
 
-def _noted(found: dict[Status, int]) -> str:
+def _noted(report: Report) -> str:
     """The findings beside the passes that fail nothing."""
+    found, undecided = counts(report), undecided_traits(report)
     parts = []
     if "expected" in found:
         parts.append(plural(found["expected"], "expected failure"))
     if "trait" in found:
         parts.append(plural(found["trait"], "trait"))
+    if undecided:
+        parts.append(plural(undecided, "undecided trait"))
     return f"; {listed(parts)} noted" if parts else ""
 
 

@@ -7,7 +7,8 @@ import importlib
 
 import pytest
 
-from cnnaudit.report.words import basis, judgement, listed, number, printable, would_decide
+from cnnaudit.report import Report
+from cnnaudit.report.words import basis, headline, judgement, listed, number, printable, status, would_decide
 
 
 @pytest.mark.parametrize("name", ["compare", "markdown", "model", "paths", "words", "write"])
@@ -57,3 +58,12 @@ def test_listed():
 
 def test_printable_keeps_other_scripts():
     assert printable("שלום 漢字 é\tx\u2028y") == "שלום 漢字 é x y"
+
+
+def test_a_trait_that_could_not_be_told_makes_no_report_inconclusive(finding_of):
+    trait = finding_of("fidelity.lime", "inconclusive", gate=False)
+    gate = finding_of("dataset.leakage", "inconclusive")
+    assert status(Report({"name": "demo"}, findings=(trait,))) == "passed"
+    assert headline(Report({"name": "demo"}, findings=(trait,))).endswith("; 1 undecided trait noted.")
+    assert status(Report({"name": "demo"}, findings=(trait, gate))) == "inconclusive"
+    assert headline(Report({"name": "demo"}, findings=(trait, gate))) == "Of 2 checks, 1 is inconclusive."
