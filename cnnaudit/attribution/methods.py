@@ -14,6 +14,7 @@ from cnnaudit.attribution.forward_backward import forward_backward
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 from cnnaudit.attribution.lime import lime
 from cnnaudit.attribution.occlusion import occlusion
+from cnnaudit.interventions.images import require_images
 
 if TYPE_CHECKING:
     import torch
@@ -81,12 +82,14 @@ def edges(images: torch.Tensor) -> torch.Tensor:
 
 def _tiled_occlusion(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
     """Occlusion by about 7 x 7 windows side by side: 49 forward passes, less where only what they touch is computed."""
+    require_images(images)
     window = (max(1, images.shape[2] // 7), max(1, images.shape[3] // 7))
     return occlusion(model, images, class_index, window=window, stride=window)
 
 
 def _short_lime(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
     """LIME from 200 samples: 200 forward passes. Below 64 pixels SLIC cuts the image; quickshift sees one segment."""
+    require_images(images)
     segmentation = "quickshift" if min(images.shape[2:]) >= 64 else "slic"
     return lime(model, images, class_index, samples=200, segmentation=segmentation, generator=generator)
 
@@ -161,7 +164,7 @@ _ALL = (
     Method(
         "edges",
         "Edge detector (baseline)",
-        lambda model, images, class_index=None, generator=None: edges(images),
+        lambda model, images, class_index=None, generator=None: edges(images.detach()),
         "Sobel; as a baseline in Adebayo et al. 2018, arXiv 1810.03292",
         baseline=True,
     ),

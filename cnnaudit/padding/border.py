@@ -228,7 +228,7 @@ def _activations(
     if bound:  # a network from torch.export may take one batch size only
         images = torch.cat([images, images[-1:].expand(bound - n, -1, -1, -1)])
     padding = padding_rule("replicate", model=model) if replicate else nullcontext()
-    with torch.inference_mode(), padding, record(model, sorted(set(layers.values()))) as values:
+    with torch.no_grad(), padding, record(model, sorted(set(layers.values()))) as values:
         model(images)
     return {name: values[response][:n] for name, response in layers.items()}
 
