@@ -139,13 +139,13 @@ def class_folders(root: Path) -> tuple[str, ...]:
     Raises:
         DataError: the folder cannot be read.
     """
-    return tuple(sorted(path.name for path in _entries(root, printable(str(root))) if path.is_dir()))
+    return tuple(sorted(path.name for path in entries(root, printable(str(root))) if path.is_dir()))
 
 
 def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
     """The image files of each class folder, by its normalized name."""
     files: dict[str, list[Path]] = {}
-    for path in _entries(root, shown):
+    for path in entries(root, shown):
         if path.is_dir():
             files.setdefault(_normal(path.name), []).extend(_walk(path, f"{shown}/{path.name}", (_identity(root),)))
         elif path.suffix.lower() in suffixes():
@@ -162,7 +162,7 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
         raise DataError(f"{shown}: the link leads back to a folder that contains it. Remove the link")
     if len(above) > _DEEPEST:
         raise DataError(f"{shown}: expected at most {_DEEPEST} folders inside each other. Store the images flatter")
-    for path in _entries(folder, shown):
+    for path in entries(folder, shown):
         name = f"{shown}/{path.name}"
         if path.is_dir():
             yield from _walk(path, name, (*above, identity))
@@ -174,7 +174,7 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
             yield path
 
 
-def _entries(folder: Path, shown: str) -> list[Path]:
+def entries(folder: Path, shown: str) -> list[Path]:
     """What stands in a folder and is not to be passed over, in alphabetical order."""
     try:
         entries = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in _IGNORED)

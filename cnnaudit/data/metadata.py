@@ -141,4 +141,4 @@ def _numbers(column: Sequence[str]) -> np.ndarray | None:
 def _holds(text: str) -> bool:
     """Whether float64 keeps the number: neither too large nor a whole number that others would be rounded to."""
     value = abs(float(text))
-    return value <= (_EXACT if _WHOLE.fullmatch(text) else _LARGEST_NUMBER)
+    return value < _EXACT if _WHOLE.fullmatch(text) else value <= _LARGEST_NUMBER

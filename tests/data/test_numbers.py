@@ -38,7 +38,7 @@ def _target(images: Any, labels: Any = LABELS, **settings: Any) -> AuditTarget:
 )
 def test_floats_of_every_type_are_the_same_images(images: Any) -> None:
     target = _target(images)
-    read, labels = target.sample("validation")
+    read, _ = target.sample("validation")
     assert read.dtype == torch.float32 and not read.requires_grad
     np.testing.assert_array_equal(read, PIXELS.astype(np.float32))
     assert target.logits(read).shape == (4, 2)

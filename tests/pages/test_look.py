@@ -243,7 +243,7 @@ def test_the_command_writes_the_page_or_says_what_is_missing(capsys, tmp_path, f
     assert main(["look", str(four)]) == 4
     assert "--audit-config audit.toml" in capsys.readouterr().err
     config = "fixtures/targets/digits-lenet.toml"
-    assert main(["look", "none.png", "--audit-config", config]) == 2
+    assert main(["look", "none.png", "--audit-config", config]) == 4
     assert "none.png: there is no such file" in capsys.readouterr().err
     options = ["--audit-config", config, "--no-fidelity", "--report", str(tmp_path), "--layers", "relu1"]
     assert main(["look", str(four), *options]) == 0

@@ -86,5 +86,5 @@ def test_the_command_line_that_makes_a_study_again():
 
 
 def test_wrong_use_is_told_in_a_sentence(capsys, tmp_path):
-    assert main(["study", "noise", "--seeds", "1", "--output", str(tmp_path)]) == 2
+    assert main(["study", "noise", "--seeds", "1", "--output", str(tmp_path)]) == 4
     assert "seeds must be at least 2" in capsys.readouterr().err
