@@ -379,7 +379,7 @@ def test_a_script_that_writes_a_file_is_refused(canary, tmp_path):
     path = tmp_path / "m.pt"
     script(Writer(str(canary.path)), path)
     said = refusal(path, path.read_bytes())
-    for part in ("m.pt is refused", "code/__torch__", "torch.save(x", "Nothing in it was run", "model.trusted = true"):
+    for part in ("m.pt is refused", "code/__torch__", "torch.save", "Nothing in it was run", "model.trusted = true"):
         assert part in said
     assert not canary.sang()
     load(ModelSource("demo", path, trusted=True), SPEC, tmp_path).model(torch.rand(2, 1, 4, 4))
@@ -399,13 +399,25 @@ def test_a_script_that_writes_a_file_is_refused(canary, tmp_path):
         "ops.\\\n  image.read_file('x')",
         "ops # aten\n  .image.read_file('x')",
         "^PythonOp()(x)",
+        'getattr(torch, "from\\137file")("x")',
+        'getattr(torch, "sa" "ve")(x, "x")',
+        't = torch\n    t.save(x, "x")',
+        "torch = x",
+        "__torch__.torch.classes.dist_c10d.Store.make()",
+        "c = __torch__.torch",
+        "(lambda: x)()",
+        "x.set_(x)",
+        "ops.aten._sparse_coo_tensor_unsafe(x, x, [1])",
+        "x = " + "[" * 160 + "x" + "]" * 160,
+        "x = " + "-" * 400 + "x",
     ],
 )
 def test_code_that_reaches_beyond_the_network_is_refused(scripted, tmp_path, line):
     more = f"  def more(self, x: Tensor) -> Tensor:\n    {line}\n    return x\n".encode()
     name = next(name for name in members_of(scripted) if name.endswith(".py"))
     archive = planted(scripted, {name: lambda code: code + more})
-    assert "has code that no plain network needs" in refusal(tmp_path / "m.pt", archive)
+    said = refusal(tmp_path / "m.pt", archive)
+    assert name in said and "Nothing in it was run" in said
 
 
 @pytest.mark.parametrize("member", ["data.pkl", "constants.pkl", "traced_inputs.pkl", "code/x.debug_pkl"])
