@@ -173,18 +173,20 @@ def _trained(plan: Ordinary) -> tuple[nn.Module, Mapping[str, Arrays]]:
     splits = _splits(plan)
     images, _ = splits["train"]
     shape = {"classes": len(plan.classes), "size": images.shape[2], "channels": images.shape[1]}
+    architecture = partial(_architecture, plan.architecture, **shape)
+    return fit_once(architecture, splits["train"], plan.seed, **_settings(plan)), splits
+
+
+def _settings(plan: Ordinary) -> dict[str, Any]:
+    """How long and how fast a network is trained: chosen so that pairs take one to five seconds."""
     epochs = {"digits": 24, "cifar10": 10}.get(plan.data, 8)
-    slow = plan.architecture in ("lenet", "vgg", "leaky relu", "silu")  # they have a dense head
-    model = fit_once(
-        partial(_architecture, plan.architecture, **shape),
-        splits["train"],
-        plan.seed,
-        epochs=epochs + 2 * plan.shifted * epochs // 3,
-        batch_size=64 if plan.data in ("mnist", "fashion_mnist") else 32,
-        learning_rate=0.005 if slow else 0.01,
-        weight_decay=0.01,
-    )
-    return model, splits
+    dense = plan.architecture in ("lenet", "vgg", "leaky relu", "silu")
+    return {
+        "epochs": epochs + 2 * plan.shifted * epochs // 3,
+        "batch_size": 64 if plan.data in ("mnist", "fashion_mnist") else 32,
+        "learning_rate": 0.005 if dense else 0.01,
+        "weight_decay": 0.01,
+    }
 
 
 def _architecture(name: str, classes: int, size: int, channels: int) -> nn.Module:

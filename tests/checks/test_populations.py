@@ -32,6 +32,16 @@ def forget() -> None:
     populations._trained.cache_clear()
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch):
+    """One epoch of each training, for tests that ask other things of a network than to be good."""
+    settings = populations._settings
+    monkeypatch.setattr(populations, "_settings", lambda plan: {**settings(plan), "epochs": 1})
+    forget()
+    yield
+    forget()
+
+
 def weights(target: AuditTarget) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in target.model.state_dict().items()}
 
@@ -67,7 +77,7 @@ def test_no_factor_stands_for_another(data: str) -> None:
     assert 0.2 < np.mean([plan.imbalanced for plan in plans]) < 0.3
 
 
-def test_the_same_seed_gives_the_same_target_and_another_another(cache: Path) -> None:
+def test_the_same_seed_gives_the_same_target_and_another_another(short: None) -> None:
     first, other = build("digits", 1), build("digits", 76)
     fresh = weights(first)
     assert first.name == build("digits", 1).name != other.name
@@ -80,7 +90,7 @@ def test_the_same_seed_gives_the_same_target_and_another_another(cache: Path) ->
 
 
 def test_what_is_kept_is_bit_for_bit_what_is_trained(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in (1, 5):  # without and with batch normalization
         trained = weights(build("digits", seed))
@@ -158,7 +168,7 @@ def test_the_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_the_networks_are_good(cache: Path) -> None:
-    found = {seed: accuracy(build("digits", seed)) for seed in (1, 3, 5)}
+    found = {seed: accuracy(build("digits", seed)) for seed in (1, 5)}
     assert min(found.values()) > 0.9, found
 
 
@@ -185,7 +195,7 @@ def test_train_and_validation_share_no_image() -> None:
     assert not any(image.tobytes() in seen for image in splits["validation"][0])
 
 
-def test_populations_of_a_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_populations_of_a_check(short: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CNNAUDIT_DATA", raising=False)
     (only,) = ordinary("a.check", seeds=300, part="this")
     assert (only.check, only.seeds, only.part) == ("a.check", 300, "this")
@@ -207,11 +217,14 @@ def test_data_that_are_unknown_or_not_there(monkeypatch: pytest.MonkeyPatch) -> 
         build("mnist", 0)
     with pytest.raises(DataError, match="expected one of mobilenet_v2, inception_v3, got 'resnet'"):
         photographs.published("resnet")
-    with pytest.raises(DataError, match="mobilenet_v2_imagenet.safetensors not found|no file NNNN_name.JPEG"):
+    monkeypatch.setattr(photographs, "_photographs", lambda *_: None)
+    with pytest.raises(DataError, match=r"mobilenet_v2_imagenet\.safetensors not found"):
         photographs.published("mobilenet_v2")
 
 
-def test_warming_trains_once_and_tells_what_came_of_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warming_trains_once_and_tells_what_came_of_it(
+    cache: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CNNAUDIT_DATA", raising=False)
     rows = warm(seeds=2)
     assert [(row["data"], row["seed"]) for row in rows] == [("digits", 0), ("digits", 1)]
