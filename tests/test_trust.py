@@ -17,6 +17,7 @@ import torch
 from cnnaudit.errors import ModelError
 from cnnaudit.loading.exported import CONFIGS, PROGRAM, SAMPLE
 from cnnaudit.loading.sources import ModelSource, load
+from cnnaudit.loading.torchscript import load_torchscript
 from cnnaudit.loading.weights import read_weights
 from cnnaudit.target import InputSpec
 from cnnaudit.trust import UntrustedError, read_archive, scan_pickle, scan_tensors, write_archive
@@ -373,6 +374,35 @@ def test_a_plain_script_is_loaded(scripted, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert torch.equal(model(x), torch.jit.load(path)(x))
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_ordinary_networks_are_loaded_from_scripts_and_traces(tmp_path, name):
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    network, x = get_model(name, num_classes=3).eval(), torch.rand(2, 3, 64, 64)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.jit.script(network).save(str(tmp_path / "script.pt"))
+        torch.jit.trace(network, x, check_trace=False).save(str(tmp_path / "trace.pt"))
+        for kind in ("script.pt", "trace.pt"):
+            torch.testing.assert_close(load_torchscript(tmp_path / kind, False, "cpu")(x), network(x))
+
+
+def test_a_graph_is_judged_as_well_as_its_code(tmp_path, monkeypatch):
+    path = tmp_path / "m.pt"
+    script(Writer("x"), path)
+    monkeypatch.setattr("cnnaudit.loading.torchscript.checked_code", lambda data, name: data)
+    with pytest.raises(UntrustedError, match="forward has the operator aten::save"):
+        load_torchscript(path, False, "cpu")
+
+
+def test_what_would_run_while_a_script_is_loaded_is_refused(scripted, tmp_path):
+    more = b"  def __setstate__(self, x: Tensor) -> NoneType:\n    return None\n"
+    name = next(name for name in members_of(scripted) if name.endswith(".py"))
+    said = refusal(tmp_path / "m.pt", planted(scripted, {name: lambda code: code + more}))
+    assert "__setstate__, which runs while the file is loaded" in said
 
 
 def test_a_script_that_writes_a_file_is_refused(canary, tmp_path):

@@ -73,7 +73,8 @@ def _best(
 
 def _forms(state: dict[str, Any], own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The entries under all names that they may have in the network, as they are first."""
-    seen, waiting = set(), [state]
+    seen: set[frozenset[str]] = set()
+    waiting = [state]
     while waiting and len(seen) < 64:
         form = waiting.pop(0)
         if not form or (names := frozenset(form)) in seen:
@@ -142,6 +143,6 @@ def _require_shared(state: Mapping[str, Any], shared: Mapping[str, int], file: s
         other = first.setdefault(shared[name], name)
         if other != name and not state[name].equal(state[other]):
             raise ModelError(
-                f"model.weights: {file} holds different values as {other!r} and {name!r}, which are one and the same in "
+                f"model.weights: {file} holds different values as {other!r} and {name!r}, which are one in "
                 "the network; build the network with separate weights"
             )

@@ -15,11 +15,11 @@ alias_copy all allclose alpha_dropout amax amin aminmax any arange arctan arctan
 as_strided as_strided_copy as_tensor asin asinh atan atan2 atanh atleast_1d atleast_2d atleast_3d avg_pool1d
 avg_pool2d avg_pool3d baddbmm batch_norm bernoulli bilinear bincount bitwise_and bitwise_left_shift bitwise_not
 bitwise_or bitwise_right_shift bitwise_xor block_diag bmm broadcast_tensors broadcast_to bucketize cat cdist ceil celu
-channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im column_stack complex concat concatenate
-conj constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution
-copy copysign cos cosh cosine_similarity count_nonzero cross cummax cummin cumprod cumsum deg2rad detach diag
-diag_embed diagflat diagonal diff div divide dot dropout dstack einsum elu embedding empty empty_like eq equal erf erfc erfinv exp exp2
-expand expand_as expand_copy expm1 eye feature_alpha_dropout feature_dropout fill flatten flip fliplr flipud
+channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im column_stack complex concat concatenate conj
+constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution copy
+copysign cos cosh cosine_similarity count_nonzero cross cummax cummin cumprod cumsum deg2rad detach diag diag_embed
+diagflat diagonal diff div divide dot dropout dstack einsum elu embedding empty empty_like eq equal erf erfc erfinv
+exp exp2 expand expand_as expand_copy expm1 eye feature_alpha_dropout feature_dropout fill flatten flip fliplr flipud
 float_power floor floor_divide fmax fmin fmod frac frobenius_norm full full_like gather ge gelu glu grid_sampler
 grid_sampler_2d greater greater_equal group_norm gru gt hann_window hamming_window hardshrink hardsigmoid hardswish
 hardtanh heaviside histc hstack hypot im2col imag index index_add index_copy index_fill index_put index_select inner
@@ -29,9 +29,9 @@ linalg_matrix_norm linear linspace log log10 log1p log2 log_sigmoid log_softmax 
 logical_or logical_xor logit logsumexp lstm lt masked_fill masked_scatter masked_select matmul max max_pool1d
 max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool2d maximum mean median meshgrid min
 minimum mish mm mode moveaxis movedim mul multiply mv nan_to_num nanmean nansum narrow narrow_copy native_batch_norm
-native_dropout native_group_norm native_layer_norm ne neg negative new_empty new_full new_ones new_zeros nonzero norm normal
-not_equal one_hot ones ones_like outer pad pairwise_distance permute permute_copy pixel_shuffle pixel_unshuffle polar
-positive pow prelu prod quantile rad2deg rand rand_like randint randn randn_like ravel real reciprocal
+native_dropout native_group_norm native_layer_norm ne neg negative new_empty new_full new_ones new_zeros nonzero norm
+normal not_equal one_hot ones ones_like outer pad pairwise_distance permute permute_copy pixel_shuffle pixel_unshuffle
+polar positive pow prelu prod quantile rad2deg rand rand_like randint randn randn_like ravel real reciprocal
 reflection_pad1d reflection_pad2d reflection_pad3d relu relu6 remainder renorm repeat repeat_interleave
 replication_pad1d replication_pad2d replication_pad3d reshape reshape_as resolve_conj resolve_neg rms_norm rnn_relu
 rnn_tanh roll rot90 round rrelu rsqrt rsub scalar_tensor scaled_dot_product_attention scatter scatter_add
@@ -47,9 +47,10 @@ zeros_like special_erf special_expit special_log_softmax special_logit special_s
 fft_fftshift fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftn
 _adaptive_avg_pool2d _adaptive_avg_pool3d _assert_async _assert_scalar _assert_tensor_metadata _batch_norm_no_update
 _convolution _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional
-_native_batch_norm_legit_no_training _native_multi_head_attention _scaled_dot_product_flash_attention_for_cpu _shape_as_tensor _softmax _to_copy
-_unsafe_index _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_lanczos2d_aa
-_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface sym_constrain_range sym_constrain_range_for_size
+_native_batch_norm_legit_no_training _native_multi_head_attention _scaled_dot_product_flash_attention_for_cpu
+_shape_as_tensor _softmax _to_copy _unsafe_index _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
+_upsample_lanczos2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm
+_weight_norm_interface sym_constrain_range sym_constrain_range_for_size
 """
 _SCRIPT = """
 Bool Complex Float FloatImplicit Int IntImplicit ScalarImplicit append bin capitalize chr clear count degrees device
@@ -57,16 +58,15 @@ dict dim divmod element_size endswith extend fabs factorial find floordiv format
 is_autocast_cpu_enabled is_autocast_enabled is_grad_enabled is_scripting isalnum isalpha isdigit items join keys len
 list lower lstrip mathremainder modf numel ord partition percentFormat pop popitem radians replace reverse rfind
 rindex rsplit rstrip setdefault size sorted splitlines startswith storage_offset str stride strip title update upper
-values warn zfill
-__and__ __contains__ __derive_index __getitem__ __is__ __isnot__ __lshift__ __not__ __or__ __range_length
-__round_to_zero_floordiv __rshift__ __xor__ _set_item _unwrap_optional __iand__ __ior__ __ixor__ __ilshift__
-__irshift__
+values warn zfill __and__ __contains__ __derive_index __getitem__ __is__ __isnot__ __lshift__ __not__ __or__
+__range_length __round_to_zero_floordiv __rshift__ __xor__ _set_item _unwrap_optional __iand__ __ior__ __ixor__
+__ilshift__ __irshift__
 """
 _PRIMS_OF_SCRIPT = """
-Bool Constant ConstantChunk CreateObject DictConstruct EnumName EnumValue Float GetAttr If Int ListConstruct ListUnpack
-Loop ModuleContainerIndex NumToTensor Print RaiseException SetAttr StringIndex TupleConstruct TupleIndex TupleSlice
-TupleUnpack Uninitialized abs data device dtype is_cpu is_cuda is_mkldnn is_mps is_nested is_quantized is_sparse
-is_meta is_xla isinstance itemsize layout max min ndim rangelist requires_grad shape type unchecked_cast
+Bool Constant ConstantChunk CreateObject DictConstruct EnumName EnumValue Float GetAttr If Int ListConstruct
+ListUnpack Loop ModuleContainerIndex NumToTensor Print RaiseException SetAttr StringIndex TupleConstruct TupleIndex
+TupleSlice TupleUnpack Uninitialized abs data device dtype is_cpu is_cuda is_mkldnn is_mps is_nested is_quantized
+is_sparse is_meta is_xla isinstance itemsize layout max min ndim rangelist requires_grad shape type unchecked_cast
 unchecked_unwrap_optional
 """
 _VISION = "deform_conv2d nms ps_roi_align ps_roi_pool roi_align roi_pool"

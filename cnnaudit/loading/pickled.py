@@ -89,8 +89,8 @@ def check_lengths(members: Mapping[str, bytes], name: str, folder: str) -> Any:
         raise UntrustedError(f"{name} has {len(data):,} bytes, expected {LARGEST:,} at most")
     try:
         for opcode, argument, _ in pickletools.genops(data):
-            if "PUT" in opcode.name and int(argument) > len(data):
-                raise UntrustedError(f"{name} is a pickle that wants a memo of {int(argument):,} entries")
+            if "PUT" in opcode.name and argument is not None and argument > len(data):
+                raise UntrustedError(f"{name} is a pickle that wants a memo of {argument:,} entries")
         reader = _Reader(data)
         value = reader.load()
         for storage in reader.storages:

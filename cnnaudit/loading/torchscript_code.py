@@ -1,9 +1,9 @@
 """The code in a TorchScript archive, judged before torch reads it.
 
 Torch compiles such code while it loads, and runs parts of it then: `__setstate__`, and operators on constants, which
-its optimizer computes at once. So the code is parsed here as the Python that it nearly is, every form of it is held to a
-list, and torch is given the code written anew from what was judged: it reads no escapes, comments or joined literals
-of the author.
+its optimizer computes at once. So the code is parsed here as the Python that it nearly is, every form of it is held to
+a list, and torch is given the code written anew from what was judged: it reads no escapes, comments or joined
+literals of the author.
 """
 
 from __future__ import annotations
@@ -19,34 +19,22 @@ from cnnaudit.wording import one_line
 DEEPEST = 150
 TEXT = re.compile(r"[ -~\n\t]*")
 STATEMENTS = (
-    ast.Module,
-    ast.ClassDef,
-    ast.FunctionDef,
-    ast.arguments,
-    ast.arg,
-    ast.Assign,
-    ast.AnnAssign,
-    ast.AugAssign,
+    *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.AugAssign),
+    *(ast.Return, ast.If, ast.For, ast.While, ast.Pass, ast.Expr, ast.Break, ast.Continue),
 )
-STATEMENTS += (ast.Return, ast.If, ast.For, ast.While, ast.Pass, ast.Expr, ast.Break, ast.Continue)  # type: ignore[assignment]
 EXPRESSIONS = (
-    ast.Call,
-    ast.keyword,
-    ast.Attribute,
-    ast.Name,
-    ast.Constant,
-    ast.Tuple,
-    ast.List,
-    ast.Dict,
-    ast.Subscript,
+    *(ast.Call, ast.keyword, ast.Attribute, ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Subscript),
+    *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp),
 )
-EXPRESSIONS += (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp)  # type: ignore[assignment]
 LOCAL = re.compile(r"_\d+", re.ASCII)  # a function of the archive, which it names so before it calls it
 SIGNS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 FORMS = STATEMENTS + EXPRESSIONS + SIGNS
-FUNCTIONS = ("annotate", "unchecked_cast", "uninitialized", "isinstance", "int", "float", "bool", "str", "complex")
-FUNCTIONS += ("range", "len", "getattr", "hasattr", "min", "max", "abs", "list", "tuple")  # type: ignore[assignment]
-ROOTS = ("torch", "ops", "__torch__", "CONSTANTS", "fork", "awaitable", "rpc_async", *FUNCTIONS)
+FUNCTIONS = (
+    *("annotate", "unchecked_cast", "uninitialized", "isinstance", "int", "float", "bool", "str", "complex"),
+    *("range", "len", "getattr", "hasattr", "min", "max", "abs", "list", "tuple"),
+)
+MODULES = ("torch", "ops", "__torch__", "CONSTANTS")
+ROOTS = (*MODULES, "fork", "awaitable", "rpc_async", *FUNCTIONS)
 BASES = ("Module", "NamedTuple", "Enum")
 AT_LOADING = ("__setstate__", "__getstate__")
 
@@ -55,7 +43,7 @@ def checked_code(data: bytes, name: str) -> bytes:
     """The code of one member, written anew from what was judged.
 
     Raises:
-        UntrustedError: it is not TorchScript, or calls what no plain network needs; the operator and its place are named.
+        UntrustedError: it is not TorchScript, or calls what no plain network needs; operator and place are named.
     """
     try:
         tree = ast.parse(data.decode("ascii"))
@@ -77,7 +65,7 @@ def _judge(tree: ast.Module, name: str) -> None:
             _refuse(node, name, f"a {type(node).__name__.lower()}, {_shown(node)}")
         _judge_form(node, name)
         chain = _chain(node)
-        if chain and chain[0] in ("torch", "ops", "__torch__", "CONSTANTS"):
+        if chain and chain[0] in MODULES:
             _judge_chain(chain, called, node, name)
             continue  # the whole of it is judged
         if isinstance(node, ast.Attribute) and called:
@@ -123,17 +111,9 @@ def _judge_call(node: ast.Call, name: str) -> None:
         if function.id in ("getattr", "hasattr"):
             attribute = node.args[1] if len(node.args) == 2 else None
             plain = isinstance(attribute, ast.Constant) and re.fullmatch(r"\w+", str(attribute.value), re.ASCII)
-            if (
-                not plain
-                or not isinstance(node.args[0], (ast.Name, ast.Attribute, ast.Call))
-                or _chain(node.args[0])[:1]
-                in (
-                    ["torch"],
-                    ["ops"],
-                    ["__torch__"],
-                    ["CONSTANTS"],
-                )
-            ):
+            of = node.args[0] if node.args else None
+            known = isinstance(of, (ast.Name, ast.Attribute, ast.Call)) and _chain(of)[:1] not in ([m] for m in MODULES)
+            if not (plain and known):
                 _refuse(node, name, _shown(node))
     elif not isinstance(function, ast.Attribute):
         _refuse(node, name, f"a call of {_shown(function)}")
