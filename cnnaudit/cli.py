@@ -6,15 +6,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from cnnaudit.errors import AuditError, ConfigError
+from cnnaudit.errors import AuditError
 from cnnaudit.studies import STUDIES
 
 PROG = "python -m cnnaudit"
+WRONG_USE = 4
+
+
+class Parser(argparse.ArgumentParser):
+    """Leaves with exit status 4, as pytest does for wrong use; 2 means that a run was interrupted."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(WRONG_USE, f"{self.prog}: error: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status: 0 fine, 1 an audit or comparison failed, 2 or 4 wrong use.
+    """Run one command and give its exit status: 0 fine, 1 an audit or comparison failed, 2 interrupted, 4 wrong use.
 
     Example:
         >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
@@ -26,12 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.rest = rest
     try:
         status: int = options.run(options)
-    except ConfigError as error:
-        print(f"{PROG} {options.command}: {error}", file=sys.stderr)
-        return 4
     except AuditError as error:
-        print(f"{PROG} {options.command}: {error}", file=sys.stderr)
-        return 2
+        print(f"{PROG} {options.command}: {_plain(error)}", file=sys.stderr)
+        return WRONG_USE
     except KeyboardInterrupt:
         print(f"{PROG} {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -42,12 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROG, description="Did my image classifier learn the right thing?")
+    parser = Parser(prog=PROG, description="Did my image classifier learn the right thing?")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     init = commands.add_parser("init", help="write a commented audit.toml (and a CI workflow) for a model and a folder")
     init.add_argument(
         "--model", required=True, metavar="SOURCE", help="module:callable, torchvision:NAME, timm:NAME or a file"
+    )
+    init.add_argument(
+        "--arguments", nargs="+", default=(), metavar="NAME=VALUE", help="keyword arguments of the model's constructor"
     )
     init.add_argument("--weights", metavar="FILE", help=".safetensors, or .pt read with weights_only")
     init.add_argument("--train", metavar="DATA", help="a folder per class, or module:callable")
@@ -81,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     accept.add_argument("--reason", help="the reason of all new entries; without it each entry asks for its own")
     accept.set_defaults(run=_accept)
 
-    report = commands.add_parser("report", help="print a report.json and write its Markdown, HTML and SARIF again")
-    report.add_argument("path", type=Path, metavar="REPORT", help="report.json or its folder")
+    report = commands.add_parser("report", help="print a report and write its files; rebuild that of a killed run")
+    report.add_argument("path", type=Path, metavar="REPORT", help="report.json, journal.jsonl, or their folder")
     report.add_argument("--output", type=Path, metavar="DIR", help="default: the report's own folder")
     report.set_defaults(run=_report)
 
@@ -194,19 +204,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _init(options: argparse.Namespace) -> int:
-    from cnnaudit.scaffold import scaffold
+def _plain(text: object) -> str:
+    """Text without control characters, which could rewrite the terminal: messages quote names from files."""
+    from cnnaudit.report.forms import plain_json
 
-    for path in scaffold(
+    return str(plain_json(str(text)))
+
+
+def _init(options: argparse.Namespace) -> int:
+    from cnnaudit.scaffold import audit_command, read_arguments, scaffold
+
+    written = scaffold(
         options.model,
         options.output,
         weights=options.weights,
         train=options.train,
         validation=options.validation,
         ci=options.ci,
-    ):
+        arguments=read_arguments(options.arguments),
+    )
+    for path in written.files:
         print(f"wrote {path}")
-    print(f"Read it through, then: {PROG} audit {options.output}")
+    for warning in written.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"Read it through, above all what is marked as a guess, then: {audit_command(options.output)}")
     return 0
 
 
@@ -225,7 +246,7 @@ def _checks(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    import pytest
+    from cnnaudit.audit_run import run
 
     # The audit's own summary says it all; this package is imported before pytest could rewrite its assertions.
     quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -234,7 +255,7 @@ def _audit(options: argparse.Namespace) -> int:
     arguments += [f"--audit-config={config}" for config in options.configs]
     if options.strict:
         arguments.append("--audit-strict")
-    return int(pytest.main([*arguments, *options.rest]))
+    return run([*arguments, *options.rest], Path(options.report))
 
 
 def _accept(options: argparse.Namespace) -> int:
@@ -257,7 +278,7 @@ def _report(options: argparse.Namespace) -> int:
     folder = options.output or (options.path if options.path.is_dir() else options.path.parent)
     print(terminal_summary([report], color=sys.stdout.isatty()))
     for path in write_report(report, folder).values():
-        print(f"wrote {path}")
+        print(_plain(f"wrote {path}"))
     return 0
 
 
