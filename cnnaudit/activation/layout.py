@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.activation.positions import Places, Positions
+    from cnnaudit.activation.positions import Places
 
 _SAME = 0.05  # pixels below which two positions are one
 
@@ -109,16 +109,15 @@ def layout_of(model: nn.Module, images: torch.Tensor, layer: str) -> Layout:
         >>> found.channels, found.cells.shape, found.maps(torch.rand(7, 4, 3, 5)).shape
         (3, (4, 3), torch.Size([7, 5, 4, 3]))
     """
-    found = _pass(model, images).of(layer)
-    layout = established(*found, (images.shape[2], images.shape[3]), getattr(model, "batch", None) or 1)
-    if isinstance(layout, str):
-        raise UnsupportedError(f"layer {layer!r} answers {found[0]}, no feature maps: {layout}")
-    return layout
+    found = Trace(model, images).layer(layer)
+    if isinstance(found.layout, str):
+        raise UnsupportedError(f"layer {layer!r} answers {found.output_shape}, no feature maps: {found.layout}")
+    return found.layout
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A call of a pass: its name and kind as in `interventions.calls`, its output's shape, and the layout of that."""
+    """A call or module of a pass: name, kind (as in `interventions.calls`; empty for a module), shape and layout."""
 
     name: str
     kind: str
@@ -133,23 +132,37 @@ class Traced:
         return established(self.output_shape, self._places, self._size, self._batch)
 
 
-def layouts(model: nn.Module, images: torch.Tensor) -> list[Traced]:
-    """Every call of a pass with its layout, in order. Errors as in `layout_of`."""
-    size, batch = (images.shape[2], images.shape[3]), getattr(model, "batch", None) or 1
-    return [Traced(*call, size, batch) for call in _pass(model, images).calls()]
+class Trace:
+    """One pass of the first image, with the layouts of what its calls and modules answer.
 
+    Raises:
+        ModelError: the model raises on images of this size.
+        UnsupportedError: the model hides its calls.
+    """
 
-def _pass(model: nn.Module, images: torch.Tensor) -> Positions:
-    """The positions of every value of one pass of the first image."""
-    import torch
+    def __init__(self, model: nn.Module, images: torch.Tensor) -> None:
+        import torch
 
-    from cnnaudit.activation.layers import filled
-    from cnnaudit.activation.positions import Positions
-    from cnnaudit.interventions.modes import evaluating
+        from cnnaudit.activation.layers import filled, run
+        from cnnaudit.activation.positions import Positions
+        from cnnaudit.interventions.modes import evaluating
 
-    with evaluating(model), torch.no_grad(), Positions(model) as positions:
-        model(filled(images[:1], getattr(model, "batch", None)))
-    return positions
+        bound = getattr(model, "batch", None)
+        with evaluating(model), torch.no_grad(), Positions(model) as self._positions:
+            run(model, filled(images[:1], bound))
+        self._rest = (images.shape[2], images.shape[3]), bound or 1
+
+    def calls(self) -> list[Traced]:
+        """Every call, in order."""
+        return [Traced(*call, *self._rest) for call in self._positions.calls()]
+
+    def layer(self, name: str) -> Traced:
+        """One module or call.
+
+        Raises:
+            LayerError: the model has no such layer, or it is called more than once and the name has no number.
+        """
+        return Traced(name, *self._positions.of(name), *self._rest)
 
 
 def established(shape: tuple[int, ...], places: Places | None, size: tuple[int, int], batch: int = 1) -> Layout | str:

@@ -78,22 +78,23 @@ class Positions(Observer):
         names = display_names([site for site, *_ in found])
         return [(name, site.kind, shape, places) for name, (site, shape, places) in zip(names, found)]
 
-    def of(self, layer: str) -> tuple[tuple[int, ...], Places | None]:
-        """Output shape and positions of a module or call.
+    def of(self, layer: str) -> tuple[str, tuple[int, ...], Places | None]:
+        """Kind (empty for a module), output shape and positions of a module or call.
 
         Raises:
             LayerError: the model has no such layer, the pass does not reach it, or it is called more than once.
         """
         name = self.scopes.resolve(layer)
         if name in self._calls:
-            return self._calls[name][1:]
+            site, shape, places = self._calls[name]
+            return site.kind, shape, places
         times = self.scopes.entries.get(name, 0)
         if times > 1:
             raise LayerError(f"layer {layer!r} is called {times} times in a pass; name one: {name}:1 … {name}:{times}")
         found = self._modules.get(f"{name}:1" if times else name)
         if found is None:
             raise self.scopes.missing(layer)
-        return found
+        return "", *found
 
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         values = args[:1] if site.kind in ("to", "type_as") else (args, kwargs)

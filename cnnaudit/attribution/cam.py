@@ -174,19 +174,18 @@ def last_planes(model: nn.Module, images: torch.Tensor) -> str:
 
 def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, list[Traced]]:
     """The last call with planes, its layout, and the calls after it."""
-    from cnnaudit.activation.layout import layouts
+    from cnnaudit.activation.layout import Trace
     from cnnaudit.attribution.hidden import one_batch
 
-    made = layouts(model, one_batch(model, images))
+    made = Trace(model, one_batch(model, images)).calls()
     tokens: list[tuple[int, Layout]] = []
     for position in range(len(made) - 1, -1, -1):
         layout = made[position].layout
         if isinstance(layout, str) or not (layout.grid or made[position].kind in _TOKENS):
             continue
-        if not layout.extra:
-            tokens.append((position, layout))
-            break
         tokens.append((position, layout))
+        if not layout.extra:
+            break
     reached = [layout.extra == 0 for _, layout in tokens]
     if tokens and not reached[0]:
         names = [made[position].name for position, _ in tokens]
