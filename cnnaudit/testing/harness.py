@@ -22,11 +22,14 @@ class NotConformingError(AssertionError):
 def attribute(
     method: Method, model: nn.Module, images: torch.Tensor, class_index: Any = 1, seed: int | None = None
 ) -> torch.Tensor:
-    """The attribution; warnings are not the matter here."""
+    """The attribution of what every method must take; warnings are not the matter here."""
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found: torch.Tensor = method.compute(model, images, class_index, generator)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found: torch.Tensor = method.compute(model, images, class_index, generator)
+    except Exception as error:
+        raise NotConformingError(f"{method.name} raises {type(error).__name__}: {error}") from error
     return found
 
 
@@ -36,14 +39,14 @@ def attribute_or_refuse(
     """The attribution, or None where the method refuses with a reason."""
     try:
         return attribute(method, model, images, class_index)
-    except AuditError as error:
-        require(len(str(error)) >= LEAST_REASON, method, f"refuses {what} without a reason: {error}")
+    except NotConformingError as error:
+        cause = error.__cause__
+        if not isinstance(cause, AuditError):
+            raise NotConformingError(
+                f"{error}, for {what}; expected an attribution or an AuditError that says why not"
+            ) from cause
+        require(len(str(cause)) >= LEAST_REASON, method, f"refuses {what} without a reason: {cause}")
         return None
-    except Exception as error:
-        raise NotConformingError(
-            f"{method.name}: expected an attribution or an AuditError that says why not, for {what}; "
-            f"got {type(error).__name__}: {error}"
-        ) from error
 
 
 def require(condition: bool, method: Method, what: str) -> None:

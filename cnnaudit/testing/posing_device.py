@@ -174,7 +174,7 @@ def _run(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
 
 def _refuse_mixed(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raise MixedDevicesError for a tensor of the CPU; numbers may come from there, and indices of what is on the device."""
+    """Raise MixedDevicesError for a tensor of the CPU; single numbers may come from there, and indices."""
     if any(value.device == DEVICE and not isinstance(value, Posing) for value in _tensors((args, kwargs))):
         raise MixedDevicesError(
             f"{name}: a tensor on the device carries no numbers; make it with torch.tensor, or by a copy"
