@@ -35,7 +35,12 @@ class OnnxModel(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                path,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # which prints
+            )
         except Exception as error:  # onnxruntime's errors have no common class
             raise ModelError(f"onnxruntime cannot load it: {one_line(error)}") from error
         inputs = self._session.get_inputs()
