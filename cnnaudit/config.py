@@ -178,7 +178,7 @@ def _checks(raw: Any, problems: list[str]) -> tuple[tuple[str, ...], dict[str, d
         elif isinstance(settings, dict) and (near := [name for name in settings if f"{id}.{name}" in catalogue()]):
             problems.append(f'checks.{id}: a check id needs quotes, [checks."{id}.{near[0]}"]')
         else:
-            problems.append(f"checks.{shown(id)}: no such check{nearest(id[:100], catalogue())}")
+            problems.append(f'checks."{printable(id)[:200]}": no such check{nearest(id[:100], catalogue())}')
     return tuple(ignore), overrides
 
 
@@ -197,8 +197,9 @@ def _expected(raw: Any, problems: list[str]) -> tuple[Expectation, ...]:
         if check is not None and check.partition("[")[0] not in catalogue():
             problems.append(f"{where}.check = {shown(check)}: no such check{nearest(check[:100], catalogue())}")
         if reason is not None and reason.lstrip().upper().startswith("TODO"):
+            of = printable(str(check))[:200]
             problems.append(
-                f"{where}.reason ({printable(check or '?')[:200]}): still asks for its reason, {shown(reason)}; say why it is accepted"
+                f"{where}.reason ({of}): still asks for its reason, {shown(reason)}; say why it is accepted"
             )
         if check is not None and reason is not None:
             entries.append(Expectation(**values))

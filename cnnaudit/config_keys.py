@@ -211,7 +211,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "translation_pixels": Key(
             f"a whole number of at least 1 and at most {LARGEST_SIDE}", _integer(1, LARGEST_SIDE)
         ),
-        "scale": Key("the largest factor of size, a number in (1, 1000]", _number(1, 1000)),
+        "scale": Key("the largest factor of size, a number above 1 and at most 1000", _number(1, 1000)),
         "noise": Key("a standard deviation in (0, 1], for pixels in [0, 1]", _number(0, 1)),
         "polarity": Key("true or false", _kind(bool), False),
     },
