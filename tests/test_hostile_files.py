@@ -157,3 +157,10 @@ def test_arguments_of_init() -> None:
     assert read_arguments(["k=3", "n=layer", 'q="a"']) == {"k": 3, "n": "layer", "q": "a"}
     with pytest.raises(AuditError, match="expected NAME=VALUE"):
         read_arguments(["k"])
+
+
+def test_colors_that_cannot_become_gray_are_named(tmp_path: Path) -> None:
+    _images(tmp_path / "v")
+    Image.new("LAB", (8, 8)).save(tmp_path / "v" / "a" / "0.png", format="TIFF")
+    with pytest.raises(DataError, match=r"v/a/0\.png: the mode LAB cannot be converted to L"):
+        FolderSplit(tmp_path / "v", ("a", "b"), InputSpec(1, (8, 8))).read(np.array([0]))
