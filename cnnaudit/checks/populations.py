@@ -106,7 +106,7 @@ def design(data: str, seed: int) -> Ordinary:
         raise DataError(f"ordinary networks: data must be one of {', '.join(names)}, got {data!r}")
     turn, step = divmod(seed, 5)
     if step < 3:
-        classes = _pairs(data)[(3 * turn + step) % 45]
+        classes: tuple[int, ...] = _pairs(data)[(3 * turn + step) % 45]
     else:
         size = SIZES[(2 * turn + step - 3) % 4]
         rng = np.random.default_rng([names.index(data), seed])

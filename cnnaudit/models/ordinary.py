@@ -5,7 +5,7 @@ They train in seconds on a CPU and stand for the clean classifiers that the chec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -55,7 +55,9 @@ def small_vgg(
     side = size >> len(filters)
     if side < 1:
         raise ModelError(f"small_vgg: images of {size} pixels are too small to be pooled {len(filters)} times")
-    made = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "silu": nn.SiLU}[activation]
+    made: Callable[[], nn.Module] = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "silu": nn.SiLU}[
+        activation
+    ]
     model, before = nn.Sequential(), channels
     for number, after in enumerate(filters, start=1):
         model.add_module(f"conv{number}", nn.Conv2d(before, after, 3, padding=1))

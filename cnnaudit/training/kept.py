@@ -80,9 +80,9 @@ def _trained(
     """The trained network; channels last, which is the faster layout on a CPU."""
     import torch
 
-    model = _built(architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _built(architecture).to(memory_format=torch.channels_last)
     fit(model, data, seed=seed, **settings)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _built(architecture: Callable[[], nn.Module]) -> nn.Module:
