@@ -31,7 +31,7 @@ def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:
     file = reports / folder_name(name) / "report.json"
     if not file.is_file():
         raise AuditError(f"no report of {name!r} at {file}; run `{audit_command(config)}` first")
-    failures = [outcome.finding for outcome in load_report(file).outcomes() if outcome.kind == "failed"]
+    failures = [outcome.finding for outcome in load_report(file.parent).outcomes() if outcome.kind == "failed"]
     added = [f for f in failures if f is not None and f.verdict == "fail"]
     if added:
         entries = "".join(

@@ -249,7 +249,7 @@ def _audit(item: pytest.Item, check: Check, target: AuditTarget) -> list[Finding
         cause = (str(error) if isinstance(error, AuditError) else one_line(error))[:LONGEST_CAUSE]
         records.append(session.record(check, target, item.nodeid, error=cause).to_text())
         item.stash[KIND] = "crashed"
-        if not isinstance(error, Exception) or isinstance(error, AuditError):
+        if not isinstance(error, Exception) or isinstance(error, (AuditError, pytest.exit.Exception)):
             raise AuditFailure(f"{check.id} could not be asked of {target.name}: {cause}") from None
         error.add_note(f"{check.id} crashed on {target.name}")
         raise
