@@ -13,6 +13,7 @@ METHODS = {
     "activation",
     "attribution",
     "behavior",
+    "cues",
     "dataset",
     "optimization",
     "padding",
