@@ -70,7 +70,7 @@ class Layout:
         rows = rows.flatten(2)
         if not self._in_order:
             rows = rows[:, :, torch.as_tensor(self.cells.ravel(), device=values.device)]
-        return rows.unflatten(2, self.cells.shape)
+        return rows.reshape(*rows.shape[:2], *self.cells.shape)
 
     def over_image(self, maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Maps (N, h, w) at the size (H, W) of the image, (N, H, W): bilinear (half-pixel centers) inside the box.
@@ -150,11 +150,14 @@ class Trace:
         bound = getattr(model, "batch", None)
         with evaluating(model), torch.no_grad(), Positions(model) as self._positions:
             run(model, filled(images[:1], bound))
-        self._rest = (images.shape[2], images.shape[3]), bound or 1
+        self._size, self._batch = (int(images.shape[2]), int(images.shape[3])), int(bound or 1)
 
     def calls(self) -> list[Traced]:
         """Every call, in order."""
-        return [Traced(*call, *self._rest) for call in self._positions.calls()]
+        return [
+            Traced(name, kind, shape, places, self._size, self._batch)
+            for name, kind, shape, places in self._positions.calls()
+        ]
 
     def layer(self, name: str) -> Traced:
         """One module or call.
@@ -162,7 +165,8 @@ class Trace:
         Raises:
             LayerError: the model has no such layer, or it is called more than once and the name has no number.
         """
-        return Traced(name, *self._positions.of(name), *self._rest)
+        kind, shape, places = self._positions.of(name)
+        return Traced(name, kind, shape, places, self._size, self._batch)
 
 
 def established(shape: tuple[int, ...], places: Places | None, size: tuple[int, int], batch: int = 1) -> Layout | str:

@@ -240,7 +240,9 @@ def _padded(places: Places, amounts: Sequence[int]) -> Places:
 def _along(places: Places, axis: int, output: torch.Tensor) -> Places:
     """What a sum along an axis makes of positions: one position for all its results there."""
     rows, columns = (_mean(plane, axis) for plane in places)
-    shape = torch.broadcast_shapes(rows.shape, (*output.shape[:axis], 1, *output.shape[len(output.shape) + axis + 1 :]))
+    shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+        rows.shape, (*output.shape[:axis], 1, *output.shape[len(output.shape) + axis + 1 :])
+    )
     if len(shape) != output.ndim or any(a not in (1, b) for a, b in zip(shape, output.shape)):
         unknown = torch.full((1,) * output.ndim, torch.nan, device=output.device).expand(output.shape)
         return unknown, unknown
