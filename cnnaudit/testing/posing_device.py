@@ -59,7 +59,7 @@ class Posing(torch.Tensor):
 
     # torch refuses to read numbers of the device `meta`
 
-    def item(self) -> Any:  # type: ignore[override]
+    def item(self) -> Any:
         return self._carried.item()
 
     def tolist(self) -> Any:
@@ -77,7 +77,7 @@ class Posing(torch.Tensor):
     def __index__(self) -> int:
         return self._carried.__index__()
 
-    def new_tensor(self, data: Any, **options: Any) -> torch.Tensor:
+    def new_tensor(self, data: Any, **options: Any) -> torch.Tensor:  # type: ignore[override]
         options.pop("device", None)
         return pose(self._carried.new_tensor(data, **options))
 
@@ -118,11 +118,11 @@ def posing() -> Iterator[None]:
     Raises:
         MixedDevicesError: inside the context, where a call is given tensors of both devices.
     """
-    with _Numbers(), _Factories():
+    with _Numbers(), _Factories():  # type: ignore[no-untyped-call]
         yield
 
 
-class _Factories(TorchDispatchMode):
+class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """`torch.zeros(…, device=…)` and copies to the device."""
 
     def __torch_dispatch__(

@@ -55,7 +55,7 @@ def of_process() -> Facts:
     """Global random states, modes and settings of torch, warnings filters, the working folder."""
     return {
         "torch's random state": torch.get_rng_state(),
-        "NumPy's random state": np.random.get_state()[1:3],
+        "NumPy's random state": tuple(np.random.get_state())[1:3],
         "Python's random state": random.getstate(),
         "gradients enabled": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),

@@ -196,7 +196,7 @@ def _weight(module: nn.Conv2d, name: str) -> torch.Tensor:
             hook(module, ())
         return module.weight
     finally:
-        module.__dict__["weight"] = before
+        module.__dict__["weight"] = before  # whatever the latest pass left
 
 
 def _of_pass(model: nn.Module, image: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
