@@ -8,6 +8,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def _restore_torch(stack: contextlib.ExitStack) -> None:
         stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
 
 
-def _set_default_device(device: object) -> None:
+def _set_default_device(device: Any) -> None:
     """Set the default device where it differs: setting one slows every later call that makes a tensor."""
     import torch
 
