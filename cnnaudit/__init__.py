@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
-    from cnnaudit.config import load_target
-    from cnnaudit.findings import Finding, Location
+    from cnnaudit.target.config import load_target
+    from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
 
@@ -20,9 +20,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "AuditCrashError": "cnnaudit.checks",
     "audit": "cnnaudit.checks",
-    "load_target": "cnnaudit.config",
-    "Finding": "cnnaudit.findings",
-    "Location": "cnnaudit.findings",
+    "load_target": "cnnaudit.target.config",
+    "Finding": "cnnaudit.core.findings",
+    "Location": "cnnaudit.core.findings",
     "Report": "cnnaudit.report",
     "load_report": "cnnaudit.report",
     "AuditTarget": "cnnaudit.target",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnnaudit.errors import AuditError, ConfigError
+from cnnaudit.core.errors import AuditError, ConfigError
 from cnnaudit.studies import STUDIES
 
 PROG = "python -m cnnaudit"
@@ -238,7 +238,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from cnnaudit.accept import accept
+    from cnnaudit.report.accept import accept
 
     added = accept(options.config, options.report, options.reason)
     if not added:
@@ -275,21 +275,21 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.search import Options, command
+    from cnnaudit.pages.search.page import Options, command
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.configs, Options(**asked))
 
 
 def _look(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.look import Options, command
+    from cnnaudit.pages.look.page import Options, command
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.image, options.audit_config, Options(**{**asked, "layers": tuple(options.layers)}))
 
 
 def _atlas(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.atlas import Options, command
+    from cnnaudit.pages.atlas.command import Options, command
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     lists = {name: tuple(asked[name]) for name in ("layers", "checkpoints")}
@@ -297,27 +297,27 @@ def _atlas(options: argparse.Namespace) -> int:
 
 
 def _kernels(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.kernels import Options, command
+    from cnnaudit.pages.kernels.command import Options, command
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.config, Options(**{**asked, "layers": tuple(options.layers)}))
 
 
 def _study(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.study import Options, command
+    from cnnaudit.pages.study.page import Options, command
 
     asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
     return command(options.names, Options(**asked))
 
 
 def _read(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.reading import command
+    from cnnaudit.pages.read.page import command
 
     return command(options.configs, options.output, options.layer)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from cnnaudit.calibration import calibrate, write
+    from cnnaudit.checks.calibration import calibrate, write
     from cnnaudit.checks import catalogue, select
 
     for id in select(options.patterns, catalogue()):

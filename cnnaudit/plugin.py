@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from cnnaudit.errors import AuditError
-from cnnaudit.progress import draw_to, end
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.progress import draw_to, end
 from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
-from cnnaudit.wording import one_line
+from cnnaudit.core.wording import one_line
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
-    from cnnaudit.findings import Finding
+    from cnnaudit.core.findings import Finding
     from cnnaudit.report import Report
     from cnnaudit.target import AuditTarget
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from cnnaudit.errors import AuditError
-from cnnaudit.expectations import Outcome, expect, outcomes
-from cnnaudit.findings import Finding
-from cnnaudit.wording import one_line
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.expectations import Outcome, expect, outcomes
+from cnnaudit.core.findings import Finding
+from cnnaudit.core.wording import one_line
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
@@ -59,7 +59,7 @@ def sources(paths: Iterable[Path]) -> tuple[Source, ...]:
 
     Without any file: the one source `NO_SOURCE`, so that a test that needs a target cannot pass unnoticed.
     """
-    from cnnaudit.config import read
+    from cnnaudit.target.config import read
 
     found: list[Source] = []
     homes: dict[str, Path] = {}
@@ -133,7 +133,7 @@ class Session:
 
     def target(self, source: Source) -> AuditTarget:
         """The target of an audit file."""
-        from cnnaudit.config import load_target
+        from cnnaudit.target.config import load_target
 
         if source.path is None:
             raise AuditError(source.problem)

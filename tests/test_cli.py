@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnaudit import config
-from cnnaudit.accept import accept
+from cnnaudit.target import config
+from cnnaudit.report.accept import accept
 from cnnaudit.checks import catalogue
 from cnnaudit.cli import main
-from cnnaudit.errors import AuditError
-from cnnaudit.findings import Finding
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, write_report
 from cnnaudit.scaffold import look_at_folder, scaffold
 

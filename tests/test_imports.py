@@ -113,7 +113,7 @@ HEAVY = {"torch", "torchvision", "sklearn", "scipy", "matplotlib", "PIL", "panda
     [
         "import cnnaudit",
         "import cnnaudit.plugin",
-        "import cnnaudit.config",
+        "import cnnaudit.target.config",
         "from cnnaudit.checks import catalogue; catalogue()",
         "from cnnaudit.planted import catalogue; catalogue()",
         "import cnnaudit.cli",

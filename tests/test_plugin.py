@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import cnnaudit.checks.run
-import cnnaudit.config
+import cnnaudit.target.config
 import cnnaudit.report  # noqa: F401  imported here, as pytester forgets what a run inside this process imported
 
 pytest_plugins = ["pytester"]
@@ -50,7 +50,7 @@ def load_target(path):
     return AuditTarget(raw["name"], None, ("a", "b"), InputSpec(1, (4, 4)), {}, expected=expected,
                        ignore=tuple(raw.get("ignore", ())), source=str(path))
 
-cnnaudit.config.read, cnnaudit.config.load_target = read, load_target
+cnnaudit.target.config.read, cnnaudit.target.config.load_target = read, load_target
 cnnaudit.checks.catalogue = cnnaudit.checks.run.catalogue = dict
 """
 
@@ -435,7 +435,7 @@ def test_a_run_that_merely_has_the_plugin_is_left_alone(project):
         def test_own_parameter(target): assert target in (2, 3)
 
         def test_nothing_heavy():
-            assert not {"torch", "numpy", "rich", "cnnaudit.report", "cnnaudit.config"} & set(sys.modules)
+            assert not {"torch", "numpy", "rich", "cnnaudit.report", "cnnaudit.target.config"} & set(sys.modules)
         """
     )
     project.pytester.makeini("[pytest]")
@@ -455,7 +455,7 @@ def test_bars_reach_the_terminal_although_output_is_captured(project, options, d
 
     (project.path / "suites").mkdir()
     (project.path / "suites" / "test_slow.py").write_text(
-        "from cnnaudit.progress import progress\n"
+        "from cnnaudit.core.progress import progress\n"
         "def test_slow(target):\n    assert list(progress([1, 2], 'shifting images')) == [1, 2]\n"
     )
     project.config()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnaudit.activation.receptive_field import Box
+    from cnnaudit.activation._receptive_field import Box
 
 TILE = 72  # pixels of a map in the mosaic, at least
 HEADROOM = 0.3  # room for the number over a map, in sides of a map

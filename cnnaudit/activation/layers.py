@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import ModelError, UnsupportedError
+from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.interventions.images import cpu_size, require_images
 from cnnaudit.target import out_of_memory
-from cnnaudit.wording import listed, one_line
+from cnnaudit.core.wording import listed, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
         [('0', (1, 2, 3, 3)), ('1', (1, 2, 3, 3))]
     """
     from cnnaudit.interventions import calls
-    from cnnaudit.interventions.kinds import ACTIVATIONS
+    from cnnaudit.interventions.op_types import ACTIVATIONS
     from cnnaudit.interventions.modes import evaluating
 
     with evaluating(model):
@@ -66,7 +66,7 @@ def first_response(model: nn.Module, images: torch.Tensor) -> str:
         >>> first_response(lenet(), torch.rand(1, 1, 28, 28))
         'relu1'
     """
-    from cnnaudit.interventions.kinds import ACTIVATIONS
+    from cnnaudit.interventions.op_types import ACTIVATIONS
 
     found = ""
     for call in spatial_layers(model, images):

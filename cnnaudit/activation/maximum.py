@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnnaudit.activation.layers import over_layers
-from cnnaudit.activation.receptive_field import Box, receptive_fields
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.activation._receptive_field import Box, receptive_fields
+from cnnaudit.core.errors import UnsupportedError
 
 if TYPE_CHECKING:
     import torch

@@ -15,12 +15,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import ACTIVATIONS, first_tensor, is_in_place, raw_name
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor, is_in_place, raw_name
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import LayerError, Site
+from cnnaudit.interventions.module_paths import LayerError, Site
 
 Edges = tuple[torch.Tensor, ...]
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.interventions.images import cpu_size, require_images
 from cnnaudit.target import out_of_memory
 

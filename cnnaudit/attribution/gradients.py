@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.attribution.batches import cpu_size, in_batches, require_images, rows_in_batches, say_where_zero
 from cnnaudit.attribution.scores import ClassIndex, Unit, activations, class_indices, scores
-from cnnaudit.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 
 if TYPE_CHECKING:
     import torch
@@ -226,7 +226,7 @@ def differentiable(model: nn.Module, rule: Rule = "gradient") -> Iterator[bool]:
 
     from cnnaudit.interventions import relu_rule
     from cnnaudit.interventions.parameters import ConstantParameters
-    from cnnaudit.interventions.scopes import refuse_hidden
+    from cnnaudit.interventions.module_paths import refuse_hidden
 
     with torch.inference_mode(False), torch.enable_grad():
         if rule == "gradient":
@@ -277,7 +277,7 @@ def _weighted(
     """For each image the weighted sum of the gradients at its points, `point(image numbers, point numbers)`."""
     import torch
 
-    from cnnaudit.progress import progress
+    from cnnaudit.core.progress import progress
 
     targets = None if layer else in_batches(lambda b, t: class_indices(model, b, t), model, images, class_index)
     size = cpu_size(images, batch_size)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.attribution.lime import LimeExplanation
-    from cnnaudit.attribution.occlusion import OcclusionMaps
+    from cnnaudit.attribution._lime import LimeExplanation
+    from cnnaudit.attribution._occlusion import OcclusionMaps
 
 GRAY = 0.5
 GREEN, RED = np.array([0.0, 0.6, 0.2]), np.array([0.8, 0.1, 0.1])

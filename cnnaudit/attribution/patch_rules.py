@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from cnnaudit.attribution.patches import Axis, Box, Part, Patched, spanning, union, whole
 from cnnaudit.interventions.geometry import Geometry, arguments, geometry_of, pad_arguments
-from cnnaudit.interventions.kinds import is_in_place, kind_of, raw_name
+from cnnaudit.interventions.op_types import is_in_place, kind_of, raw_name
 
 Function = Callable[..., Any]
 

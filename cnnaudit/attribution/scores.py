@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 
 if TYPE_CHECKING:
     import torch

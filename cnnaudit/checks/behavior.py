@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit import evidence
+from cnnaudit.core import evidence
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.evidence import Evidence
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import derive_seed, needed_images, proportion_interval, proportion_p_value
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import derive_seed, needed_images, proportion_interval, proportion_p_value
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.behavior.perturbations import Variation
+    from cnnaudit.checks.behavior._perturbations import Variation
     from cnnaudit.target import AuditTarget
 
 LISTED = 20  # classes, groups or locations in a finding
@@ -46,12 +46,13 @@ _THESIS = "España, Sensitivity analysis of the CNN learning process using synth
 def check_single_pixel(target: AuditTarget, trial: Trial) -> Finding:
     """Share of images whose predicted class changes when one pixel is set to black, white or another extreme color.
 
-    The search of `cnnaudit.behavior.single_pixel` has a fixed budget per image and profile: quick 50 images and 64
+    The search of `cnnaudit.optimization.single_pixel` has a fixed budget per image and profile: quick 50 images and 64
     pixels each (8 at 224 x 224), standard 200 and 128 (16), deep 1,000 and 512 (64). The share is a lower bound: more
     tries find more. Exact binomial interval over images. The tolerance adds to what 99 % of ordinary LeNets on digits
     and MNIST show (.12) the half interval of so many images.
     """
-    from cnnaudit.behavior import pictures, single_pixel
+    from cnnaudit.checks.behavior import _pictures as pictures
+    from cnnaudit.optimization import single_pixel
 
     images, _ = _images(trial)
     count, pixels, most = SEARCHES[trial.profile.name]
@@ -88,12 +89,12 @@ def check_invariance(target: AuditTarget, trial: Trial) -> list[Finding]:
     """For each claim (rotation, translation, scale, polarity, noise): share of predictions that change.
 
     Every image is changed once, by a random amount from the upper half of the claimed range, either way (see
-    `cnnaudit.behavior.perturbations`), and the share of images whose predicted class differs from that of the
+    `cnnaudit.checks.behavior._perturbations`), and the share of images whose predicted class differs from that of the
     unchanged image has an exact binomial interval. The confidence is divided among the claims. The tolerance adds to
     what 99 % of LeNets trained with the change show (.10 on MNIST, where uncertain images change most easily) the
     half interval of 500 images; those trained without it show .2 to 1.
     """
-    from cnnaudit.behavior.perturbations import VARIATIONS
+    from cnnaudit.checks.behavior._perturbations import VARIATIONS
 
     claimed = {name: v for name, v in VARIATIONS.items() if getattr(target.claims, v.claim)}
     if not claimed:
@@ -106,8 +107,8 @@ def check_invariance(target: AuditTarget, trial: Trial) -> list[Finding]:
 
 def _invariance(target: AuditTarget, trial: Trial, name: str, variation: Variation) -> Finding:
     """The finding of one claim."""
-    from cnnaudit.behavior import pictures
-    from cnnaudit.behavior.invariance import vary
+    from cnnaudit.checks.behavior import _pictures as pictures
+    from cnnaudit.checks.behavior._invariance import vary
 
     images, labels = _images(trial)
     before = trial.predictions("validation").argmax(1)
@@ -156,13 +157,13 @@ def _invariance(target: AuditTarget, trial: Trial, name: str, variation: Variati
 def check_determinism(target: AuditTarget, trial: Trial) -> Finding:
     """Largest relative change of the logits of 64 images asked again alike, in other batches and order, and alone.
 
-    The difference is that of `cnnaudit.behavior.repeatability`, in units of the logits' own spread: rounding in another
+    The difference is that of `cnnaudit.checks.behavior._repeatability`, in units of the logits' own spread: rounding in another
     order of sums stays below the tolerance in every number format, chance and batch statistics do not. It is exact: no
     sampling error is involved. A prediction that changes within the tolerance is a tie up to rounding and is counted.
     The tolerance is ten times the largest difference measured without a defect (Inception v3 in bfloat16: .0045;
     float32: 1e-5); planted dropout and batch statistics move the logits by .3 and more.
     """
-    from cnnaudit.behavior.repeatability import repetitions
+    from cnnaudit.checks.behavior._repeatability import repetitions
 
     images, _ = _images(trial, least=1)
     chosen = np.unique(np.linspace(0, len(images) - 1, REPEATED).round().astype(int))
@@ -210,7 +211,7 @@ def check_collapsed_classes(target: AuditTarget, trial: Trial) -> Finding:
     from the tolerance are named, not judged; where that is all of them, only 'one is always predicted' can be told.
     The tolerance is a policy below the lowest ratio of weak but honest models (.33, at .45 accuracy on CIFAR-10).
     """
-    from cnnaudit.behavior import collapse
+    from cnnaudit.checks.behavior import _collapse as collapse
 
     labels, predicted = _answers(trial)
     counts = np.bincount(labels, minlength=len(target.classes))
@@ -266,7 +267,7 @@ def check_claimed_accuracy(target: AuditTarget, trial: Trial) -> Finding:
     tried with reversed channels, another scale, exchanged polarity and another order of classes, and the remedy names
     what explains it.
     """
-    from cnnaudit.behavior.diagnosis import confusion
+    from cnnaudit.checks.behavior._diagnosis import confusion
 
     labels, predicted = _answers(trial)
     n, correct, k = len(labels), int((labels == predicted).sum()), len(target.classes)
@@ -303,7 +304,7 @@ def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Evidence:
 
 def _explanation(target: AuditTarget, trial: Trial) -> str:
     """A sentence on what would make the model more accurate, where one of the usual mistakes does."""
-    from cnnaudit.behavior.diagnosis import class_order, input_mistake
+    from cnnaudit.checks.behavior._diagnosis import class_order, input_mistake
 
     images, labels = _images(trial)
     predicted = trial.predictions("validation").argmax(1)
@@ -338,7 +339,7 @@ def check_worst_group(target: AuditTarget, trial: Trial) -> Finding:
     and add) and holds for all judged groups at once (Bonferroni); small groups are named, not judged. The tolerance is
     a policy: random sites of digits and MNIST have worst gaps up to .07, which 500 images tell from .2.
     """
-    from cnnaudit.behavior.groups import groups, judged
+    from cnnaudit.checks.behavior._groups import groups, judged
 
     labels, predicted = _answers(trial)
     metadata = target.split("validation").metadata

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import ModelError, UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval, proportion_interval
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval, proportion_interval
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units.color import LayerColor
 
@@ -130,7 +130,7 @@ def _optima(trial: Trial, image: torch.Tensor) -> tuple[torch.Tensor, list[Layer
     """Optimized images of units of the first and the middle convolution, and what they lose with their hue."""
     import torch
 
-    from cnnaudit.fidelity.neuron_optimum import SMALL, size_of
+    from cnnaudit.checks.fidelity._neuron_optimum import SMALL, size_of
     from cnnaudit.optimization import channel, maximize
     from cnnaudit.units.color import hue_loss
     from cnnaudit.units.responses import outlets
@@ -221,7 +221,7 @@ def _response_evidence(
     read: list[LayerColor], twin: list[LayerColor], others: list[tuple[str, float, list[LayerColor]]]
 ) -> list[Evidence]:
     """The layers beside those of the twin, and how far the readings agree."""
-    from cnnaudit.evidence import curve, table
+    from cnnaudit.core.evidence import curve, table
     from cnnaudit.units.color import RESPONSE, color_agreement
 
     shares = {"this model": [_share([layer]) for layer in read]}
@@ -258,7 +258,7 @@ def _response_evidence(
 
 def _pictures(read: list[LayerColor], optima: torch.Tensor, values: np.ndarray) -> Evidence:
     """Optimized images from those that lose nothing with their hue to those that lose all."""
-    from cnnaudit.evidence import images
+    from cnnaudit.core.evidence import images
 
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known], kind="stable")]
@@ -270,7 +270,7 @@ def _pictures(read: list[LayerColor], optima: torch.Tensor, values: np.ndarray) 
 
 def _bars(title: str, read: list[LayerColor], threshold: float) -> Evidence:
     """The values of the units, lowest first, at most 32 in equal steps."""
-    from cnnaudit.evidence import bars
+    from cnnaudit.core.evidence import bars
 
     named = [(f"{layer.layer} {u}", float(v)) for layer in read for u, v in zip(layer.units, layer.values)]
     ordered = sorted((pair for pair in named if np.isfinite(pair[1])), key=lambda pair: pair[1])

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit import evidence
+from cnnaudit.core import evidence
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.dataset.probes import Probe
+    from cnnaudit.checks.dataset._probes import Probe
     from cnnaudit.target import AuditTarget
 
 _TREE_IMAGES = 10_000
@@ -39,14 +39,14 @@ def check_constant_class(target: AuditTarget, trial: Trial) -> Finding:
 
     s_k = sqrt(mean |x - m_k|^2) over the images of class k, x the largest responses of 32 random 3x3 filters in a 4 x 4
     grid, divided by the median of the other classes' s; the least over the classes, with the interval of
-    `cnnaudit.dataset.spread.class_spreads`. All of the training split is looked at (else the validation split).
+    `cnnaudit.checks.dataset._spread.class_spreads`. All of the training split is looked at (else the validation split).
 
     Tolerance: the least spread of clean classes is .62 (1 % point of digits, MNIST, CIFAR-10 and figures, classes drawn
     at random); half of it, rounded down, .3. A class of one image with noise of .02 lies at .18.
     """
-    from cnnaudit.dataset import pictures
-    from cnnaudit.dataset.scan import scan
-    from cnnaudit.dataset.spread import FEWEST, class_spreads
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.checks.dataset._scan import scan
+    from cnnaudit.checks.dataset._spread import FEWEST, class_spreads
 
     split = "train" if "train" in target.splits else "validation"
     seen = scan(target, split, trial.profile.megapixels, trial.seed)
@@ -84,7 +84,7 @@ def check_constant_class(target: AuditTarget, trial: Trial) -> Finding:
 def check_leakage(target: AuditTarget, trial: Trial) -> Finding:
     """Share of validation images that also stand in the training split, exactly or nearly, in the worst class.
 
-    Exact and near copies as defined in `cnnaudit.dataset.duplicates.find_twins`. Both splits are looked through whole,
+    Exact and near copies as defined in `cnnaudit.checks.dataset._duplicates.find_twins`. Both splits are looked through whole,
     so the share is a count without sampling error; only where a split is larger than the profile's `megapixels` it is
     an estimate from a stratified sample, (copies found) / (n * share of training looked at), with an exact binomial
     interval whose error is divided by the number of classes.
@@ -92,9 +92,9 @@ def check_leakage(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: clean data have none (99 % point 0; all of MNIST .0009 in its worst class), so the bound is a policy: one
     image in a hundred, below which copies cannot move the accuracy by more than a point.
     """
-    from cnnaudit.dataset import pictures
-    from cnnaudit.dataset.duplicates import copy_shares, find_twins
-    from cnnaudit.dataset.scan import scan
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.checks.dataset._duplicates import copy_shares, find_twins
+    from cnnaudit.checks.dataset._scan import scan
 
     validation, train = (scan(target, s, trial.profile.megapixels, trial.seed) for s in ("validation", "train"))
     if not len(validation.labels) or not len(train.labels):
@@ -132,15 +132,16 @@ def check_trivial_feature(target: AuditTarget, trial: Trial) -> Finding:
     """How much of what the model achieves a decision tree of few leaves achieves on features anybody could count.
 
     (b_tree - 1/K) / (1 - 1/K) over the same for the model, b the balanced accuracy on the validation sample. The tree
-    has max(6, 2K) leaves and is fitted to the training sample; features: `cnnaudit.dataset.features.hand_made` and the
+    has max(6, 2K) leaves and is fitted to the training sample; features: `cnnaudit.reading.hand_made.hand_made` and the
     files' size and aspect. A tree of max(16, 5K) leaves is reported beside it. The interval is a Bayesian bootstrap
-    over the validation images (`cnnaudit.dataset.scores.draw_counts`). A model at chance cannot be explained: not
+    over the validation images (`cnnaudit.core.statistics.balanced.draw_counts`). A model at chance cannot be explained: not
     applicable.
 
     Tolerance: 99 % point of clean data, .82 (two digits that differ in ink, such as 0 and 1), rounded up to .85.
     """
-    from cnnaudit.dataset import pictures, scores
-    from cnnaudit.dataset.features import explain, hand_made
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.core.statistics import balanced as scores
+    from cnnaudit.reading.hand_made import explain, hand_made
 
     truth = _labels(trial.sample("validation"), "validation")
     answers = trial.predictions("validation").argmax(1).numpy()
@@ -185,14 +186,14 @@ def check_border_shortcut(target: AuditTarget, trial: Trial) -> Finding:
     """AUC with which the outer ring (a sixteenth of the image on each side) tells a class from the rest; worst class.
 
     A tree of 4 leaves on mean and spread of the ring's 60 cells, fitted to the training sample and asked of the
-    validation sample: `cnnaudit.dataset.ring.ring_scores`.
+    validation sample: `cnnaudit.checks.dataset._ring.ring_scores`.
 
     Natural borders carry some signal (sky around airplanes .76, MNIST .82). Tolerance: 99 % point of clean data, .954,
     reached where digits are enlarged until they touch the border, rounded up to .96.
     """
-    from cnnaudit.dataset import pictures
-    from cnnaudit.dataset.ring import FEWEST, MOST, ring_cells, ring_scores
-    from cnnaudit.dataset.scan import few, scan
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.checks.dataset._ring import FEWEST, MOST, ring_cells, ring_scores
+    from cnnaudit.checks.dataset._scan import few, scan
 
     train, validation = (
         few(scan(target, s, trial.profile.megapixels, trial.seed), MOST) for s in ("train", "validation")
@@ -231,7 +232,7 @@ def check_metadata_shortcut(target: AuditTarget, trial: Trial) -> list[Finding]:
     """How well each column of the metadata alone predicts the label; one finding per column.
 
     (b - 1/K) / (1 - 1/K), b the balanced accuracy on all validation rows of the rule that
-    `cnnaudit.dataset.columns.predict_label` learns from the training rows; with metadata for one split only, each half
+    `cnnaudit.checks.dataset._columns.predict_label` learns from the training rows; with metadata for one split only, each half
     of it is predicted from the other. The interval is a Bayesian bootstrap over the images, its error divided by the
     number of columns. Constant columns and identifiers (whole numbers or text with another value for more than half of
     the images) are not applicable: nobody could learn them.
@@ -239,7 +240,7 @@ def check_metadata_shortcut(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: 99 % point of independent columns, .06, and .14 that the interval of 500 images in two classes needs
     around it: .2.
     """
-    from cnnaudit.dataset.columns import comparable, unusable
+    from cnnaudit.checks.dataset._columns import comparable, unusable
 
     described = [name for name, split in target.splits.items() if split.metadata]
     asked = target.split("validation" if "validation" in described else described[0])
@@ -270,8 +271,9 @@ def _of_column(
     asked: tuple[np.ndarray, np.ndarray],
 ) -> Finding:
     """The finding of one column; `known` and `asked` hold its values and the labels."""
-    from cnnaudit.dataset import pictures, scores
-    from cnnaudit.dataset.columns import ask_column
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.core.statistics import balanced as scores
+    from cnnaudit.checks.dataset._columns import ask_column
 
     labels, rng = np.asarray(asked[1]), trial.generator(name)
     predicted = ask_column(known, asked, len(target.classes), rng)
@@ -310,7 +312,8 @@ def check_class_imbalance(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: 'always pass' on 400 / 30 has an upper bound of .14, which must lie below it: .2. Clean models lie above
     .36.
     """
-    from cnnaudit.dataset import pictures, scores
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.core.statistics import balanced as scores
 
     truth = _labels(trial.sample("validation"), "validation")
     predicted = trial.predictions("validation").argmax(1).numpy()
@@ -346,7 +349,7 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
     """Balanced accuracy above chance of a simple probe, cross-validated, or of the model where that is better.
 
     The probe is kernel ridge regression on random-filter features of as many training images as the profile samples
-    (else of validation images), in 5 folds: `cnnaudit.dataset.probes`. Its p-value comes from permuting the labels.
+    (else of validation images), in 5 folds: `cnnaudit.checks.dataset._probes`. Its p-value comes from permuting the labels.
     Where the probe is too simple (hundreds of classes, fine detail), a model that is right on validation images shows
     the signal just as well. Intervals are Bayesian bootstraps over images; a pass may rest on either of the two, so the
     low bounds get half of the error each, a fail needs both.
@@ -354,8 +357,8 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: 99 % point of shuffled digits, .04, and .05 that the interval of 500 images in ten classes needs around
     it, rounded up: .1. Real data lie above .36.
     """
-    from cnnaudit.dataset import scores
-    from cnnaudit.statistics import permutation_p_value
+    from cnnaudit.core.statistics import balanced as scores
+    from cnnaudit.core.statistics import permutation_p_value
 
     rng, p_value, shown = trial.generator(), None, []
     asked: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -396,9 +399,9 @@ def check_label_signal(target: AuditTarget, trial: Trial) -> Finding:
 
 def _probe(target: AuditTarget, trial: Trial) -> Probe | None:
     """The probe on training images (else validation images), at most 2,000; None where it cannot be asked."""
-    from cnnaudit.dataset.filters import filter_features
-    from cnnaudit.dataset.probes import MOST, ask_probe
-    from cnnaudit.dataset.scan import few, scan
+    from cnnaudit.checks.dataset._filters import filter_features
+    from cnnaudit.checks.dataset._probes import MOST, ask_probe
+    from cnnaudit.checks.dataset._scan import few, scan
 
     split = "train" if "train" in target.splits else "validation"
     whole = scan(target, split, trial.profile.megapixels, trial.seed)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
-    from cnnaudit.units.dead import LayerFiring
+    from cnnaudit.units._dead import LayerFiring
 
 MOST_PIXELS = 64 * 224 * 224
 TWIN_IMAGES = 16
@@ -48,7 +48,7 @@ def check_dead(target: AuditTarget, trial: Trial) -> list[Finding]:
     .58, Inception v3 .06 and .06), and more images make it less: .8, a layer of which a fifth is alive.
     """
     from cnnaudit.models.untrained import untrained_twin
-    from cnnaudit.units.dead import firing
+    from cnnaudit.units._dead import firing
 
     images = _some(trial)
     layers = firing(target.model, images, batch_size=target.batch_size)
@@ -67,7 +67,7 @@ def _some(trial: Trial) -> torch.Tensor:
 
 def _finding(trial: Trial, kind: str, layers: list[LayerFiring], twin: list[LayerFiring]) -> Finding:
     """The worst layer's share of units that never fire, or always do."""
-    from cnnaudit.units.dead import firing_bound
+    from cnnaudit.units._dead import firing_bound
 
     if kind == "always":
         layers, twin = ([layer for layer in part if layer.rectified] for part in (layers, twin))
@@ -130,7 +130,7 @@ def _evidence(
     trial: Trial, kind: str, layers: list[LayerFiring], shares: list[float], twin: list[LayerFiring]
 ) -> list[Evidence]:
     """The layers with their counts beside those of the untrained twin, and how often units fire."""
-    from cnnaudit.evidence import bars, table
+    from cnnaudit.core.evidence import bars, table
 
     null = {layer.layer: float(getattr(layer, kind).mean()) for layer in twin}
     order = np.argsort([-share for share in shares], kind="stable")[:24]

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit import evidence
+from cnnaudit.core import evidence
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval, derive_seed, generator
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.fidelity.effort import Effort
-    from cnnaudit.fidelity.randomization import Randomization
-    from cnnaudit.fidelity.subject import Subject
+    from cnnaudit.checks.fidelity._effort import Effort
+    from cnnaudit.checks.fidelity._randomization import Randomization
+    from cnnaudit.checks.fidelity._evaluation_set import Subject
     from cnnaudit.target import AuditTarget
 
 _ADEBAYO = "Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (arXiv 1810.03292)"
@@ -51,8 +51,8 @@ def check_integrity(target: AuditTarget, trial: Trial) -> Finding:
     were, bit by bit; (4) guided backpropagation equal to the gradient although a negative gradient met an active ReLU.
     All on 2 images; methods whose cost exceeds the profile are left out. The tolerance is 0: it is arithmetic.
     """
-    from cnnaudit.fidelity.effort import affordable
-    from cnnaudit.fidelity.integrity import integrity
+    from cnnaudit.checks.fidelity._effort import affordable
+    from cnnaudit.checks.fidelity._integrity import integrity
 
     subject, spec = _subject(trial), target.input
     counts, refused = affordable(_attributions(), _effort(trial), spec.channels, spec.size)
@@ -100,7 +100,7 @@ def check_deconvnet(target: AuditTarget, trial: Trial) -> list[Finding]:
     """Energy (squared values, summed over channels) of the deconvnet's picture in the wrong place; two findings.
 
     `definition`: the largest of |picture - definition|^2 / |definition|^2, against explicit unpooling, rectification
-    and transposed convolution (`cnnaudit.fidelity.deconvolution`; chains of modules only), and of the share outside the
+    and transposed convolution (`cnnaudit.checks.fidelity._deconvolution`; chains of modules only), and of the share outside the
     unit's receptive field, for units in the first, middle and last rectified map. Arithmetic: at most .001, room for
     float32 alone.
 
@@ -110,7 +110,7 @@ def check_deconvnet(target: AuditTarget, trial: Trial) -> list[Finding]:
     nothing of its place. Tolerance: .3 is a picture more than twice as strong over the content as beside it; the 99 %
     point of the clean populations is .10 (CIFAR-10).
     """
-    from cnnaudit.fidelity.deconvnet import rectified_maps
+    from cnnaudit.checks.fidelity._deconvnet import rectified_maps
 
     subject = _subject(trial)
     layers = rectified_maps(target.model, subject.images)
@@ -146,9 +146,9 @@ def check_randomization(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: half of the map. The 99 % point of the gradient in trained networks is .10, and the interval of 16
     networks reaches up to .4 beyond.
     """
-    from cnnaudit.fidelity.figures import randomization_pictures, randomization_tables
-    from cnnaudit.fidelity.randomization import weighted_layers
-    from cnnaudit.fidelity.survey import randomizations
+    from cnnaudit.checks.fidelity._figures import randomization_pictures, randomization_tables
+    from cnnaudit.checks.fidelity._randomization import weighted_layers
+    from cnnaudit.checks.fidelity._evaluate import randomizations
 
     if not weighted_layers(target.model):
         raise UnsupportedError("the model has no weights that could be drawn anew")
@@ -197,8 +197,8 @@ def check_deletion(target: AuditTarget, trial: Trial) -> list[Finding]:
     found where things are, not what the network uses. Tolerance: the 1 % point of the gradient in trained networks is
     .23, and the interval of 96 images reaches .12 below: .1.
     """
-    from cnnaudit.fidelity.figures import deletion_curves, deletion_tables
-    from cnnaudit.fidelity.survey import deletions
+    from cnnaudit.checks.fidelity._figures import deletion_curves, deletion_tables
+    from cnnaudit.checks.fidelity._evaluate import deletions
 
     subject, maps, refused = _maps(trial)
     detailed = subject.detailed
@@ -254,8 +254,8 @@ def check_lime(target: AuditTarget, trial: Trial) -> Finding:
     content of images whose content was put at a random place (`spill`, .5 where they know nothing of it). Tolerance:
     half; a linear answer measures .89 or more, and one that swings with every detail less than .05.
     """
-    from cnnaudit.fidelity.effort import LIME_SAMPLES
-    from cnnaudit.fidelity.stability import lime_stability
+    from cnnaudit.checks.fidelity._effort import LIME_SAMPLES
+    from cnnaudit.checks.fidelity._stability import lime_stability
 
     subject, effort = _subject(trial), _effort(trial)
     if not effort.lime_images:
@@ -306,8 +306,8 @@ def _judge_randomization(trial: Trial, name: str, found: Randomization, shown: l
 
 def _definition(trial: Trial, subject: Subject, layers: list[str]) -> Finding:
     """Whether the pictures are those of the definition, and inside the receptive field."""
-    from cnnaudit.fidelity.deconvnet import against_definition, outside_receptive_field
-    from cnnaudit.fidelity.figures import difference_table
+    from cnnaudit.checks.fidelity._deconvnet import against_definition, outside_receptive_field
+    from cnnaudit.checks.fidelity._figures import difference_table
 
     model, images = subject.target.model, subject.images[:4]
     middle = sorted({0, len(layers) // 2, len(layers) - 1})
@@ -338,9 +338,9 @@ def _definition(trial: Trial, subject: Subject, layers: list[str]) -> Finding:
 
 def _evidence(trial: Trial, subject: Subject, layer: str) -> Finding:
     """Whether the pictures stand over the content, wherever it is."""
-    from cnnaudit.fidelity.deconvnet import pictures, strongest_units
-    from cnnaudit.fidelity.figures import placed_pictures, placed_table
-    from cnnaudit.fidelity.placed import placed, spill
+    from cnnaudit.checks.fidelity._deconvnet import pictures, strongest_units
+    from cnnaudit.checks.fidelity._figures import placed_pictures, placed_table
+    from cnnaudit.checks.fidelity._pointing_game import placed, spill
 
     target = subject.target
     stimuli = placed(subject.images[: max(_LEAST, 3 * len(subject.images) // 5)].cpu(), trial.generator("places"))
@@ -384,8 +384,8 @@ def _ratio(share: float) -> str:
 def _maps(trial: Trial) -> tuple[Subject, dict[str, torch.Tensor], dict[str, str]]:
     """The subject, each method's maps of it and why others have none; made once for the checks of a run."""
     from cnnaudit.attribution.methods import METHODS
-    from cnnaudit.fidelity.effort import affordable
-    from cnnaudit.fidelity.survey import own_maps
+    from cnnaudit.checks.fidelity._effort import affordable
+    from cnnaudit.checks.fidelity._evaluate import own_maps
 
     def make() -> Any:
         spec = trial.target.input
@@ -399,7 +399,7 @@ def _maps(trial: Trial) -> tuple[Subject, dict[str, torch.Tensor], dict[str, str
 
 def _subject(trial: Trial) -> Subject:
     """The images that are looked at, the same for all checks of a run."""
-    from cnnaudit.fidelity.subject import subject_of
+    from cnnaudit.checks.fidelity._evaluation_set import subject_of
 
     def make() -> Subject:
         images = trial.sample("validation")[0]
@@ -422,7 +422,7 @@ def _kept(trial: Trial, what: str, make: Callable[[], Any]) -> Any:
 
 
 def _effort(trial: Trial) -> Effort:
-    from cnnaudit.fidelity.effort import effort_of
+    from cnnaudit.checks.fidelity._effort import effort_of
 
     return effort_of(trial.target.input.size, trial.profile.images)
 
@@ -436,7 +436,7 @@ def _attributions() -> list[str]:
 
 def _compute(trial: Trial, name: str) -> Callable[..., torch.Tensor]:
     """A method with a generator of its own."""
-    from cnnaudit.fidelity.quiet import quiet
+    from cnnaudit.checks.fidelity._quiet import quiet
 
     return lambda model, images, classes: quiet(name, model, images, classes, trial.torch_generator(name))
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import Copy, Duality, LayerKernels, LayerShare
 
@@ -43,7 +43,7 @@ def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
     A unit is border-aware where, for its rows or its columns, the largest minus the smallest Kolmogorov-Smirnov
     distance of two lines (over all inputs, `cnnaudit.units.border`) is .5 or more, as published, and above that of
     99 % of kernels with permuted positions, which matters for lines of few weights; and where the duality experiment
-    confirms it (`cnnaudit.units.duality`, 16 images): at its side it answers at least twice as much as inside, noise
+    confirms it (`cnnaudit.units.noise_padding`, 16 images): at its side it answers at least twice as much as inside, noise
     in place of the padding takes more than half of that away, noise inside does not. The interval is the exact
     binomial one over units. Lines of so few weights that permuted ones reach 1 cannot be asked.
 
@@ -51,7 +51,7 @@ def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
     interval of their 64 units reaches .084 then: .1.
     """
     from cnnaudit.units.border import border_layers, layers_without_border
-    from cnnaudit.units.duality import dualities, rings_of
+    from cnnaudit.units.noise_padding import dualities, rings_of
 
     images, _ = trial.sample("validation")
     few = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)].to(target.device)
@@ -145,7 +145,7 @@ class _Found:
 
 def _border_evidence(found: list[_Found], trial: Trial) -> list[Evidence]:
     """The table of the layers, the units found with what they answer, their kernels, the null of the worst layer."""
-    from cnnaudit.evidence import null_distribution, table
+    from cnnaudit.core.evidence import null_distribution, table
     from cnnaudit.units.shares import layer_share
 
     rows, units = [], []
@@ -183,7 +183,7 @@ def _border_evidence(found: list[_Found], trial: Trial) -> list[Evidence]:
 
 def _not_asked(reasons: dict[str, str], asked: list[_Lines], able: list[_Lines]) -> list[Evidence]:
     """The layers that were left out, counted by reason."""
-    from cnnaudit.evidence import table
+    from cnnaudit.core.evidence import table
 
     too_small = len(asked) - len(able)
     rows: list[list[object]] = [[reason, count] for reason, count in Counter(reasons.values()).most_common()]
@@ -193,7 +193,7 @@ def _not_asked(reasons: dict[str, str], asked: list[_Lines], able: list[_Lines])
 
 def _answers(units: list[tuple[_Found, int]]) -> list[Evidence]:
     """What the units whose lines differ answer in the experiment, and their averaged kernels."""
-    from cnnaudit.evidence import images, table
+    from cnnaudit.core.evidence import images, table
 
     if not units:
         return []
@@ -250,7 +250,7 @@ def check_duplicate(target: AuditTarget, trial: Trial) -> Finding:
     interval of their 64 units reaches .11 then; that of 24 units without a copy reaches .143: .15.
     """
     from cnnaudit.units import copies, duplicates
-    from cnnaudit.units.duplicates import COPY, pair_layers
+    from cnnaudit.units._duplicates import COPY, pair_layers
 
     images, _ = trial.sample("validation")
     image = images[:1].to(target.device)
@@ -275,7 +275,7 @@ def check_duplicate(target: AuditTarget, trial: Trial) -> Finding:
 
 def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str, LayerKernels]) -> list[Evidence]:
     """The table of the layers, and the pairs most alike with their kernels."""
-    from cnnaudit.evidence import images, table
+    from cnnaudit.core.evidence import images, table
 
     rows = [
         [s.layer, s.units, len(s.found), f"{s.share:.1%} ({s.interval[0]:.1%} to {s.interval[1]:.1%})", f"{s.null:.1%}"]

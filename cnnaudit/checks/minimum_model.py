@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit import evidence
+from cnnaudit.core import evidence
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
-    from cnnaudit.dataset.frontier import Arrays, Needed, Tried
-    from cnnaudit.dataset.reproduction import Reproduced
+    from cnnaudit.checks.minimum_model._frontier import Arrays, Needed, Tried
+    from cnnaudit.checks.minimum_model._reproduction import Reproduced
     from cnnaudit.target import AuditTarget
 
 _THESIS = "España (2021), Sensitivity analysis of the CNN learning process using synthetic images, Table I"
@@ -51,7 +51,7 @@ def check_minimum_model(target: AuditTarget, trial: Trial) -> Finding:
     1 % point is in `baselines/null/`. Two classes that one number does tell apart, such as the digits 0 and 1, fail
     rightly.
     """
-    from cnnaudit.dataset import frontier
+    from cnnaudit.checks.minimum_model import _frontier as frontier
 
     train, validation = (_small(trial.sample(split)) for split in ("train", "validation"))
     truth, classes = validation[1], len(target.classes)
@@ -104,7 +104,7 @@ def check_table(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: a policy. España trained five seeds of each network: at a share of .13 five seeds contain one that
     reaches the accuracy in half of all tries, 1 - (1 - .13)^5 = .5; rounded up to .15. Below, a claim rests on luck.
     """
-    from cnnaudit.dataset import frontier, reproduction
+    from cnnaudit.checks.minimum_model import _frontier as frontier, _reproduction as reproduction
 
     own = _parameters(target)
     if not 0 < own <= reproduction.MOST_PARAMETERS:
@@ -143,7 +143,7 @@ def check_table(target: AuditTarget, trial: Trial) -> Finding:
 
 def _small(sample: tuple[Any, Any]) -> Arrays:
     """Images of at most 32 pixels, and labels, as arrays."""
-    from cnnaudit.data.shrink import shrink
+    from cnnaudit.target.shrink import shrink
 
     return shrink(sample[0]), sample[1].numpy()
 
@@ -160,7 +160,7 @@ def _parameters(target: AuditTarget) -> int:
 
 def _draw(target: AuditTarget, trial: Trial, number: int) -> Arrays:
     """Another stratified draw of training images."""
-    from cnnaudit.data.shrink import shrink
+    from cnnaudit.target.shrink import shrink
 
     rows = target.draw("train", _TRAINING_IMAGES, trial.seed + 1_000 * number)
     split = target.split("train")

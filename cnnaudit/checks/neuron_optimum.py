@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import derive_seed, proportion_interval
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import derive_seed, proportion_interval
 
 if TYPE_CHECKING:
-    from cnnaudit.evidence import Evidence
-    from cnnaudit.fidelity.kernel_optimum import FirstLayer
-    from cnnaudit.fidelity.neuron_optimum import Optima, Shape
+    from cnnaudit.core.evidence import Evidence
+    from cnnaudit.checks.fidelity._kernel_optimum import FirstLayer
+    from cnnaudit.checks.fidelity._neuron_optimum import Optima, Shape
     from cnnaudit.target import AuditTarget
 
 COSINE = 0.99
@@ -59,7 +59,7 @@ def check_neuron_optimum(target: AuditTarget, trial: Trial) -> list[Finding]:
     """
     import torch
 
-    from cnnaudit.fidelity.neuron_optimum import layers_of, size_of
+    from cnnaudit.checks.fidelity._neuron_optimum import layers_of, size_of
 
     if getattr(target.model, "batch", None) not in (None, 1):
         raise UnsupportedError("the model takes batches of one size only, and optimized images leave the batch")
@@ -95,7 +95,7 @@ def _differentiable(target: AuditTarget, layer: str, image: Any) -> bool:
 
 def _first(trial: Trial, layer: str, shape: Shape) -> Finding:
     """Whether optima of the first layer are its kernels."""
-    from cnnaudit.fidelity.kernel_optimum import first_layer
+    from cnnaudit.checks.fidelity._kernel_optimum import first_layer
 
     try:
         found = first_layer(trial.target.model, layer, shape, 32 * _factor(trial), trial.generator("filters"))
@@ -126,7 +126,7 @@ def _first(trial: Trial, layer: str, shape: Shape) -> Finding:
 
 def _deeper(trial: Trial, images: Any, layers: list[str], shape: Shape) -> Finding:
     """Whether optima of deeper units are above every real image and survive a file and a small shift."""
-    from cnnaudit.fidelity.neuron_optimum import SMALL, optima
+    from cnnaudit.checks.fidelity._neuron_optimum import SMALL, optima
 
     target, small = trial.target, max(shape[1:]) <= SMALL
     more = _factor(trial)
@@ -170,7 +170,7 @@ def _interval(good: int, n: int, every: bool, trial: Trial) -> tuple[float, floa
 
 def _first_evidence(found: FirstLayer) -> list[Evidence]:
     """Kernels beside optima, each stretched around gray."""
-    from cnnaudit.evidence import bars, images
+    from cnnaudit.core.evidence import bars, images
 
     rows = np.unique(np.linspace(0, len(found.units) - 1, min(12, len(found.units))).astype(int))
     pairs = [part[k].numpy() for k in rows for part in (found.kernels, found.optima)]
@@ -193,7 +193,7 @@ def _drawn(kernel: np.ndarray) -> np.ndarray:
 
 def _deeper_evidence(found: list[Optima], images: Any) -> list[Evidence]:
     """The heights by layer, and optima beside the best real images."""
-    from cnnaudit import evidence
+    from cnnaudit.core import evidence
 
     columns = ["layer", "units asked", "of", "hold", "starts that lead there", "rise kept in 8 bits"]
     columns += ["rise kept when moved", "correlation of two images", "units nothing moved", "running best never fell"]
@@ -230,7 +230,7 @@ def _pictures(layer: Optima, images: Any) -> list[Evidence]:
     """Optima of a few units, each beside the real image that moves the unit most."""
     from torch.nn.functional import interpolate
 
-    from cnnaudit import evidence
+    from cnnaudit.core import evidence
 
     if images.shape[1] not in (1, 3):
         return []

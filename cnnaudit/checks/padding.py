@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
     import torch
 
     from cnnaudit.interventions import Call
-    from cnnaudit.padding.blind_spot import Stimulus
+    from cnnaudit.checks.padding._blind_spot import Stimulus
     from cnnaudit.target import AuditTarget
 
 _MIND_THE_PAD = "Alsallakh et al., Mind the Pad: CNNs can develop blind spots, ICLR 2021 (arXiv 2010.02178)"
@@ -43,12 +43,12 @@ def check_uneven_application(target: AuditTarget, trial: Trial) -> Finding:
     """Strided (or asymmetrically padded) convolutions and poolings that read more padding on one side than the other.
 
     A layer is even where, along both axes, left padding = right padding = right padding that its last window reads,
-    which is (h + p_left + p_right - d (k - 1) - 1) mod s = 0; see `cnnaudit.padding.geometry`. Poolings count, as
+    which is (h + p_left + p_right - d (k - 1) - 1) mod s = 0; see `cnnaudit.checks.padding._geometry`. Poolings count, as
     in the source (ResNet at 224: the first convolution, the max pooling and three more convolutions, 5 of 5). Layers
     without padding that leave out the last rows are crops: shown, not counted. The tolerance is 0: it is arithmetic.
     """
-    from cnnaudit.padding.figures import geometry_table
-    from cnnaudit.padding.geometry import applications, even_size
+    from cnnaudit.checks.padding._figures import geometry_table
+    from cnnaudit.checks.padding._geometry import applications, even_size
 
     layers = applications(_observed(target))
     if not layers:
@@ -103,8 +103,8 @@ def check_border_response(target: AuditTarget, trial: Trial) -> Finding:
     that maximum. Under replicate, reflect and circular padding a constant image stays constant, so the statistic is 0
     by construction and the null is degenerate: the tolerance is a policy, a twentieth of the peak.
     """
-    from cnnaudit.padding.border import border_response
-    from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, peak_pixel
+    from cnnaudit.checks.padding._border import border_response
+    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, peak_pixel
 
     layers = _padded_layers(trial)
     images = trial.sample("validation")[0]
@@ -150,8 +150,8 @@ def check_border_maximum(target: AuditTarget, trial: Trial) -> Finding:
     and the interval of 500 images reaches up to .04 beyond: .05. (Not clean in this sense: reflect and circular padding
     in deep networks, which repeat or import content at the border; untrained they measure .03 and .04 in the median.)
     """
-    from cnnaudit.padding.border import border_maxima
-    from cnnaudit.padding.figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
+    from cnnaudit.checks.padding._border import border_maxima
+    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
 
     layers = _padded_layers(trial)
     images = trial.sample("validation")[0]
@@ -201,8 +201,8 @@ def check_prediction_flip(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: the 99 % point of the clean populations is .047 (circular padding), and the interval of 125 images
     reaches .05 beyond: .1.
     """
-    from cnnaudit.padding.figures import flip_figures
-    from cnnaudit.padding.flips import noise_effects, noise_predictions, padding_convolutions, replicate_predictions
+    from cnnaudit.checks.padding._figures import flip_figures
+    from cnnaudit.checks.padding._flips import noise_effects, noise_predictions, padding_convolutions, replicate_predictions
 
     layers = padding_convolutions(_observed(target))
     if not layers:
@@ -255,8 +255,8 @@ def check_blind_spot(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: the 99 % point of the clean populations is .047 (digits anywhere, even strides), and the interval of 375
     images reaches .05 beyond: .1.
     """
-    from cnnaudit.padding.blind_spot import GRID, find_blind_spot, grid_for
-    from cnnaudit.padding.figures import blind_spot_figures
+    from cnnaudit.checks.padding._blind_spot import GRID, find_blind_spot, grid_for
+    from cnnaudit.checks.padding._figures import blind_spot_figures
 
     searched, measured = max(4, _affordable(trial, 100) // GRID**2), _affordable(trial, 125)
     stimuli, size = _stimuli(trial, searched + measured), target.input.size
@@ -292,7 +292,7 @@ def _observed(target: AuditTarget) -> list[Call]:
 
 def _padded_layers(trial: Trial) -> dict[str, str]:
     """The padded convolutions with their responses; a model without any is refused."""
-    from cnnaudit.padding.border import padded_layers
+    from cnnaudit.checks.padding._border import padded_layers
 
     trial.predictions("validation")  # refuses a model that answers NaN, whose activations would say nothing
     layers = padded_layers(_observed(trial.target))
@@ -303,7 +303,7 @@ def _padded_layers(trial: Trial) -> dict[str, str]:
 
 def _stimuli(trial: Trial, most: int) -> list[Stimulus]:
     """The contents of images of the sample, in random order, at most that many."""
-    from cnnaudit.padding.blind_spot import stimulus_of
+    from cnnaudit.checks.padding._blind_spot import stimulus_of
 
     images, labels = trial.sample("validation")
     order = trial.generator("images").permutation(len(images))
@@ -361,7 +361,7 @@ def _interval(
 def _untrained_flips(target: AuditTarget, trial: Trial, images: torch.Tensor, layer: str) -> list[Any]:
     """The row of an untrained copy: its name, images, shares changed by replicate padding and by noise; or nothing."""
     from cnnaudit.models.untrained import untrained_twin
-    from cnnaudit.padding.flips import noise_predictions, replicate_predictions
+    from cnnaudit.checks.padding._flips import noise_predictions, replicate_predictions
 
     model = untrained_twin(target.model, images.to(target.device), seed=trial.seed)
     if model is None:

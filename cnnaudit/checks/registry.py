@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.errors import ConfigError, UnsupportedError
-from cnnaudit.findings import Direction, Finding, Location, Verdict
-from cnnaudit.profiles import PROFILES, Profile, profile_named
-from cnnaudit.statistics import derive_seed, generator, needed_images, proportion_interval, proportion_p_value
-from cnnaudit.wording import nearest
+from cnnaudit.core.errors import ConfigError, UnsupportedError
+from cnnaudit.core.findings import Direction, Finding, Location, Verdict
+from cnnaudit.core.profiles import PROFILES, Profile, profile_named
+from cnnaudit.core.statistics import derive_seed, generator, needed_images, proportion_interval, proportion_p_value
+from cnnaudit.core.wording import nearest
 
 if TYPE_CHECKING:
     import torch

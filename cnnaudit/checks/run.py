@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnnaudit.checks.registry import Check, catalogue, select
-from cnnaudit.expectations import expect
-from cnnaudit.findings import Finding
-from cnnaudit.profiles import Profile
-from cnnaudit.statistics import gate_confidence
+from cnnaudit.core.expectations import expect
+from cnnaudit.core.findings import Finding
+from cnnaudit.core.profiles import Profile
+from cnnaudit.core.statistics import gate_confidence
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

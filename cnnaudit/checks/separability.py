@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding
-from cnnaudit.statistics import bootstrap_interval, permutation_p_value
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding
+from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.separability.clusters import Clustering
+    from cnnaudit.embedding.clusters import Clustering
     from cnnaudit.target import AuditTarget
 
 _SHOWN = 8  # clusters with a mean image
@@ -125,7 +125,7 @@ def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
     """The features that the classifier reads, as k-means compares them."""
     from cnnaudit.interventions import calls
     from cnnaudit.reading.features import few_features, last_features, read_features
-    from cnnaudit.separability.clusters import comparable
+    from cnnaudit.embedding.clusters import comparable
     from cnnaudit.target import CPU_BATCH_PIXELS
 
     observed = calls(target.model, images[:1].to(target.device))
@@ -141,7 +141,7 @@ def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
 
 def _clusterings(features: np.ndarray, groups: _Groups, seed: int) -> list[Clustering]:
     """As many clusters as classes; then, with two backgrounds, twice as many."""
-    from cnnaudit.separability.clusters import cluster
+    from cnnaudit.embedding.clusters import cluster
 
     k = len(np.unique(groups.labels))
     return [cluster(features, number, seed) for number in ((k, 2 * k) if groups.both else (k,))]
@@ -149,7 +149,7 @@ def _clusterings(features: np.ndarray, groups: _Groups, seed: int) -> list[Clust
 
 def _agreements(rows: np.ndarray) -> tuple[float, float]:
     """The agreement of class and clusters, and that within each background; rows as the check stacks them."""
-    from cnnaudit.separability.agreement import adjusted_rand, adjusted_rand_within
+    from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
 
     white, labels, by_class = rows[:, 0], rows[:, 1], rows[:, 2]
     whole = adjusted_rand(labels, by_class)
@@ -188,9 +188,9 @@ def _evidence(
     seed: int,
 ) -> list[Any]:
     """The clusters beside classes, their mean images, the elbow rules and the null distribution."""
-    from cnnaudit import evidence
-    from cnnaudit.separability.agreement import adjusted_rand
-    from cnnaudit.separability.elbow import RULES, elbow
+    from cnnaudit.core import evidence
+    from cnnaudit.embedding.agreement import adjusted_rand
+    from cnnaudit.embedding.elbow import RULES, elbow
 
     better = found[-1] if agreements[1] > agreements[0] else found[0]
     shown: list[Any] = [

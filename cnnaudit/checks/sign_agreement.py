@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval, derive_seed, permutation_p_value
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval, derive_seed, permutation_p_value
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.evidence import Evidence
-    from cnnaudit.fidelity.unit_patterns import UnitPatterns
+    from cnnaudit.core.evidence import Evidence
+    from cnnaudit.checks.fidelity._unit_patterns import UnitPatterns
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import SignAgreement
 
@@ -60,8 +60,8 @@ def check_sign_agreement(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: of networks whose units look for their averaged kernel 99 % measure at least .9, those whose kernels
     cancel in the average about .5 and never above .6; half way between chance and certainty: .75.
     """
-    from cnnaudit.fidelity.neuron_optimum import size_of
-    from cnnaudit.fidelity.unit_patterns import averaging_layers
+    from cnnaudit.checks.fidelity._neuron_optimum import size_of
+    from cnnaudit.checks.fidelity._unit_patterns import averaging_layers
 
     if getattr(target.model, "batch", None) not in (None, 1):
         raise UnsupportedError("the model takes batches of one size only, and optimized images leave the batch")
@@ -93,7 +93,7 @@ def _compared(
     trial: Trial, model: nn.Module, images: torch.Tensor, asked: Mapping[str, np.ndarray], shape: tuple[int, int, int]
 ) -> dict[str, list[_Layer]]:
     """The layers that were asked, by part."""
-    from cnnaudit.fidelity.unit_patterns import averaging_layers, unit_patterns
+    from cnnaudit.checks.fidelity._unit_patterns import averaging_layers, unit_patterns
     from cnnaudit.units import sign_agreement
 
     seed = derive_seed(trial.seed, trial.target.name, trial.check.id)
@@ -173,7 +173,7 @@ def _finding(trial: Trial, part: str, layers: list[_Layer], untrained: float | N
 
 def _evidence(trial: Trial, part: str, layers: list[_Layer], images: torch.Tensor) -> list[Evidence]:
     """The layers, the null, and kernels beside what they should show."""
-    from cnnaudit.evidence import null_distribution, table
+    from cnnaudit.core.evidence import null_distribution, table
 
     columns = ["layer", "kernels", "units asked", "rank among the layer's", "rank among shuffles", "correlation"]
     rows = []
@@ -201,7 +201,7 @@ def _pictures(part: str, layer: _Layer, images: torch.Tensor) -> Evidence:
     """For a few units from the best rank to the worst: kernel, pattern, and the image."""
     from torch.nn.functional import interpolate
 
-    from cnnaudit.evidence import images as pictures
+    from cnnaudit.core.evidence import images as pictures
 
     patterns, rank = layer.patterns, layer.agreement.rank
     order = np.argsort(-rank, kind="stable")

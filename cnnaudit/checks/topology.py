@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import derive_seed
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.topology import Ring
     from cnnaudit.units import LayerKernels
@@ -60,7 +60,7 @@ def check_ring(target: AuditTarget, trial: Trial) -> list[Finding]:
     the check finds 14 of 20 and leaves 6 undecided.
     """
     from cnnaudit.topology import ring
-    from cnnaudit.topology.looks import Settings
+    from cnnaudit.topology.nulls import Settings
     from cnnaudit.units import kernels
 
     images, _ = trial.sample("validation")
@@ -79,7 +79,7 @@ def check_ring(target: AuditTarget, trial: Trial) -> list[Finding]:
 
 def _chosen(trial: Trial, layers: list[LayerKernels]) -> list[LayerKernels]:
     """The layers to look at."""
-    from cnnaudit.topology.looks import directions
+    from cnnaudit.topology.nulls import directions
 
     square = [layer for layer in layers if min(layer.size) >= 3]
     if not square:
@@ -97,7 +97,7 @@ def _chosen(trial: Trial, layers: list[LayerKernels]) -> list[LayerKernels]:
 
 def _judged(trial: Trial, layer: LayerKernels, found: Ring) -> Finding:
     """The finding of one layer."""
-    from cnnaudit.topology.ring import LARGEST
+    from cnnaudit.topology._ring import LARGEST
 
     statistic, half = found.excess, _half_width(trial, found)
     null = found.null[found.nearest]
@@ -121,7 +121,7 @@ def _half_width(trial: Trial, found: Ring) -> float:
     """Of Student's interval of the excess: the spread of draws and of the null's clouds together."""
     from scipy.stats import t
 
-    from cnnaudit.topology.ring import LARGEST
+    from cnnaudit.topology._ring import LARGEST
 
     null = found.null[found.nearest]
     deviation = float(np.hypot(found.lifetimes.std(ddof=1), null.std(ddof=1)))
@@ -130,9 +130,9 @@ def _half_width(trial: Trial, found: Ring) -> float:
 
 def _evidence(trial: Trial, layer: LayerKernels, found: Ring) -> list[Evidence]:
     """The nulls with the lifetime, kernels around the loop, and the Mapper graphs."""
-    from cnnaudit import evidence
-    from cnnaudit.topology.graph_loops import stable_loop
-    from cnnaudit.topology.ring import LARGEST, around
+    from cnnaudit.core import evidence
+    from cnnaudit.topology._graph_loops import stable_loop
+    from cnnaudit.topology._ring import LARGEST, around
 
     shown = [
         evidence.null_distribution(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import bootstrap_interval, permutation_p_value
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
 
 if TYPE_CHECKING:
     import torch
 
     from cnnaudit.activation import ActiveFilters
     from cnnaudit.activation.information import Agreement
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
 FEWEST_FILTERS = 6  # below, a rank correlation takes few values
@@ -52,7 +52,7 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
     them: that they measure about 0 on MNIST (where any living filter tells a digit, active or not) is the finding of
     the source.
     """
-    from cnnaudit.activation.active_filters import filter_responses
+    from cnnaudit.activation._active_filters import filter_responses
     from cnnaudit.activation.information import agreement
     from cnnaudit.activation.layers import first_response
 
@@ -120,7 +120,7 @@ def _evidence(
     null: np.ndarray,
 ) -> list[Evidence]:
     """The filters by activity with what each tells, the null distribution, and the boxplots of the source."""
-    from cnnaudit.evidence import bars, boxes, null_distribution, table
+    from cnnaudit.core.evidence import bars, boxes, null_distribution, table
 
     target = trial.target
     activity, information = measured.activity.mean(axis=0), measured.information.mean(axis=0)
@@ -158,7 +158,7 @@ def _evidence(
 
 def _by_class(target: AuditTarget, labels: np.ndarray, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
     """Boxplots by class of the most active filter and of the least active one that answers at all."""
-    from cnnaudit.evidence import boxes
+    from cnnaudit.core.evidence import boxes
 
     present = np.unique(labels)[:24]
     living = [c for c in order if found.norms[:, c].any()]

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks.registry import Trial, check
-from cnnaudit.errors import ModelError, UnsupportedError
-from cnnaudit.findings import Finding, Location
-from cnnaudit.statistics import derive_seed, proportion_interval
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.statistics import derive_seed, proportion_interval
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.evidence import Evidence
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import LayerKernels
-    from cnnaudit.units.noise import LayerNoise
+    from cnnaudit.units.untrained import LayerNoise
 
 MOST_UNITS = 64  # of a layer, asked of their weights
 FEWEST_WEIGHTS = 48  # of a filter on several channels: with fewer, many trained ones pass for noise
@@ -76,7 +76,7 @@ def check_untrained(target: AuditTarget, trial: Trial) -> list[Finding]:
 
 def _weights(trial: Trial, found: list[LayerKernels]) -> Finding:
     """The filters of the worst layer whose weights might as well have been shuffled."""
-    from cnnaudit.units.noise import noise_p_values
+    from cnnaudit.units.untrained import noise_p_values
 
     seed = derive_seed(trial.seed, trial.target.name, trial.check.id)
     rows = noise_p_values(found, most=MOST_UNITS, permutations=PERMUTATIONS, seed=seed)
@@ -110,7 +110,7 @@ def _weights(trial: Trial, found: list[LayerKernels]) -> Finding:
 
 def _optimized(trial: Trial, images: torch.Tensor) -> Finding:
     """The units of the middle and the last convolution whose optimum is as rough as an untrained network's."""
-    from cnnaudit.fidelity.neuron_optimum import layers_of
+    from cnnaudit.checks.fidelity._neuron_optimum import layers_of
     from cnnaudit.optimization import LOGITS
 
     if getattr(trial.target.model, "batch", None) not in (None, 1):
@@ -158,10 +158,10 @@ def _optima(trial: Trial, model: nn.Module, image: torch.Tensor, layers: list[st
     """Optimized images of some units of those layers; of those that nothing moves, none."""
     import torch
 
-    from cnnaudit.fidelity.answers import heights
-    from cnnaudit.fidelity.neuron_optimum import SMALL, size_of
+    from cnnaudit.checks.fidelity._activations import heights
+    from cnnaudit.checks.fidelity._neuron_optimum import SMALL, size_of
     from cnnaudit.optimization import maximize, unit
-    from cnnaudit.units.noise import high_frequencies
+    from cnnaudit.units.untrained import high_frequencies
 
     shape = size_of(model, (image.shape[1], image.shape[2], image.shape[3]), layers, most=SMALL)
     asked = OPTIMA[max(image.shape[2:]) <= SMALL]
@@ -202,7 +202,7 @@ def _interval(found: int, n: int, every: bool, trial: Trial) -> tuple[float, flo
 
 def _weights_evidence(trial: Trial, rows: list[LayerNoise], judged: list[LayerNoise]) -> list[Evidence]:
     """The layers with their shares of noise, the judged ones first."""
-    from cnnaudit.evidence import bars, table
+    from cnnaudit.core.evidence import bars, table
 
     of = {row.layer for row in judged}
     order = sorted(rows, key=lambda row: (row.layer not in of, -float(row.noise.mean())))[:24]
@@ -221,7 +221,7 @@ def _weights_evidence(trial: Trial, rows: list[LayerNoise], judged: list[LayerNo
 
 def _optimized_evidence(read: list[_Optima], null: dict[str, float]) -> list[Evidence]:
     """The optimized images from the smoothest to the roughest, and their shares of high frequencies."""
-    from cnnaudit.evidence import boxes, images
+    from cnnaudit.core.evidence import boxes, images
 
     spread = {layer.layer: layer.high for layer in read if len(layer.high)}
     label = "share of energy at high frequencies"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cnnaudit.interventions.padding import padding_rule
     from cnnaudit.interventions.recording import record, run_until, stop_at
     from cnnaudit.interventions.rectification import relu_rule
-    from cnnaudit.interventions.scopes import LayerError
+    from cnnaudit.interventions.module_paths import LayerError
     from cnnaudit.interventions.tracing import Call, calls
     from cnnaudit.interventions.tracking import track_from
 

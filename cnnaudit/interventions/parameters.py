@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding
-from cnnaudit.interventions.kinds import kind_of
+from cnnaudit.interventions.op_types import kind_of
 from cnnaudit.interventions.observer import unseen
 
 

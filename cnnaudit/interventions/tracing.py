@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import (
     Geometry,
     arguments,
@@ -18,9 +18,9 @@ from cnnaudit.interventions.geometry import (
     note_pad,
     padding_of,
 )
-from cnnaudit.interventions.kinds import first_tensor
+from cnnaudit.interventions.op_types import first_tensor
 from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.scopes import Site, display_names
+from cnnaudit.interventions.module_paths import Site, display_names
 
 Shape = tuple[int, ...]
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.optimization.objectives import Objective
-from cnnaudit.optimization.reader import Reader
+from cnnaudit.optimization.truncated_model import Reader
 from cnnaudit.optimization.recipes import Recipe
 
 NEGLIGIBLE = 1e-6  # of the largest gradient of an image: rounding, outside the field of view

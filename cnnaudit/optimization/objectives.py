@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 
 if TYPE_CHECKING:
     import torch

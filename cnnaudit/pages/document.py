@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.evidence import Evidence
-from cnnaudit.files import write_whole
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def document(title: str, lead: str, sections: Sequence[Section], eyebrow: str = 
         eyebrow: the kind of page, in small letters over the title.
 
     Example:
-        >>> from cnnaudit.evidence import bars
+        >>> from cnnaudit.core.evidence import bars
         >>> section = Section("Accuracy", ["By class."], [bars("accuracy", {"a": 0.9, "b": 0.8}, label="share")])
         >>> "<svg" in document("A model", "It works.", [section])
         True

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.planted import real
-from cnnaudit.planted.catalogue import Plant, Population
-from cnnaudit.planted.readout import readout, reads_pixel, write_predictions
-from cnnaudit.statistics import derive_seed, generator
+from cnnaudit.checks import real
+from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.checks.readout import readout, reads_pixel, write_predictions
+from cnnaudit.core.statistics import derive_seed, generator
 
 if TYPE_CHECKING:
     import torch
@@ -221,7 +221,7 @@ def _lenet(source: str, seed: int, variation: str = "", limit: float = 0.0) -> n
     """A small LeNet trained on the source, half of each batch changed by the variation."""
     import torch
 
-    from cnnaudit.behavior.perturbations import VARIATIONS
+    from cnnaudit.checks.behavior._perturbations import VARIATIONS
     from cnnaudit.models import lenet
     from cnnaudit.training import fit
 

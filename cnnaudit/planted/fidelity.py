@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.planted import real
+from cnnaudit.checks import real
 from cnnaudit.planted.behavior import plain
-from cnnaudit.planted.catalogue import Plant, Population
+from cnnaudit.checks.plants import Plant, Population
 from cnnaudit.planted.padding import trained
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.planted import real
+from cnnaudit.checks import real
 from cnnaudit.planted.behavior import plain
-from cnnaudit.planted.catalogue import Plant, Population
+from cnnaudit.checks.plants import Plant, Population
 
 if TYPE_CHECKING:
     import torch

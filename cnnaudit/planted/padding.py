@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.planted.catalogue import Plant, Population
+from cnnaudit.checks.plants import Plant, Population
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnnaudit.planted import real
-from cnnaudit.planted.catalogue import Plant, Population
-from cnnaudit.statistics import derive_seed, generator
+from cnnaudit.checks import real
+from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.core.statistics import derive_seed, generator
 
 if TYPE_CHECKING:
     from torch import nn

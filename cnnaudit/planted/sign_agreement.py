@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.planted import real
-from cnnaudit.planted.catalogue import Plant, Population
+from cnnaudit.checks import real
+from cnnaudit.checks.plants import Plant, Population
 from cnnaudit.planted.units import _images
 
 if TYPE_CHECKING:

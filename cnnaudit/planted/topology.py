@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.planted.catalogue import Plant, Population
-from cnnaudit.statistics import generator
+from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -22,7 +22,7 @@ def ring_of_edges(seed: int, kind: str, gaussian: bool = False) -> AuditTarget:
     `bent` and `faint`: all kernels are a bent edge at a signal-to-noise of 2 and of 1. `plane`: all are a plane edge at
     2, whose ring is a fact of the covariance.
     """
-    from cnnaudit.topology.turned_edges import turned_edges
+    from cnnaudit.topology.synthetic_ring import turned_edges
 
     rng = generator("planted", "topology", seed, kind)
     n = WIDTH * WIDTH

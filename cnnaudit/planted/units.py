@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.planted import real
-from cnnaudit.planted.catalogue import Plant, Population
-from cnnaudit.planted.readout import readout
+from cnnaudit.checks import real
+from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.checks.readout import readout
 
 if TYPE_CHECKING:
     from torch import nn

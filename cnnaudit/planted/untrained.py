@@ -7,9 +7,9 @@ import functools
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.planted import real
+from cnnaudit.checks import real
 from cnnaudit.planted.behavior import sampled
-from cnnaudit.planted.catalogue import Plant, Population
+from cnnaudit.checks.plants import Plant, Population
 
 if TYPE_CHECKING:
     from torch import nn

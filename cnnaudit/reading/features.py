@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Call, calls, run_until
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.inputs import input_of

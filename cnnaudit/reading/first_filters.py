@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnaudit.activation import feature_maps
 from cnnaudit.activation.layers import filled, first_response
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Call
 from cnnaudit.interventions.inputs import weights_of
 from cnnaudit.reading.filters import Decomposition, Direction, decompose, direction_of_change

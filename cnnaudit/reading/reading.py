@@ -11,12 +11,12 @@ import torch
 
 from cnnaudit.activation import feature_maps
 from cnnaudit.activation.layers import filled, first_response
-from cnnaudit.dataset.features import hand_made
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.reading.hand_made import hand_made
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Call, calls
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.inputs import input_of
-from cnnaudit.progress import progress
+from cnnaudit.core.progress import progress
 from cnnaudit.reading.boxplots import boxes
 from cnnaudit.reading.classifiers import other_learners
 from cnnaudit.reading.components import principal_components, separation
@@ -26,10 +26,10 @@ from cnnaudit.reading.pixels import maximum_pixels
 from cnnaudit.reading.polarity import two_backgrounds, white_background
 from cnnaudit.reading.results import Accuracy, Clusters, Images, Reading
 from cnnaudit.reading.trees import grow
-from cnnaudit.separability.agreement import adjusted_rand, adjusted_rand_within
-from cnnaudit.separability.clusters import cluster, comparable
-from cnnaudit.separability.elbow import Elbow, elbow
-from cnnaudit.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
+from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
+from cnnaudit.embedding.clusters import cluster, comparable
+from cnnaudit.embedding.elbow import Elbow, elbow
+from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

@@ -16,9 +16,9 @@ from cnnaudit.reading.first_filters import FirstFilter
 from cnnaudit.reading.pixels import MaximumPixels
 from cnnaudit.reading.polarity import WORDS
 from cnnaudit.reading.trees import Tree
-from cnnaudit.separability.clusters import Clustering
-from cnnaudit.separability.elbow import Elbow
-from cnnaudit.statistics import proportion_interval
+from cnnaudit.embedding.clusters import Clustering
+from cnnaudit.embedding.elbow import Elbow
+from cnnaudit.core.statistics import proportion_interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from cnnaudit.checks import Check
-from cnnaudit.nulls import null_distribution
+from cnnaudit.checks.nulls import null_distribution
 
 WIDTH = 80
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.errors import AuditError
-from cnnaudit.expectations import Expectation, Outcome, outcomes
-from cnnaudit.findings import SCHEMA, Finding
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.expectations import Expectation, Outcome, outcomes
+from cnnaudit.core.findings import SCHEMA, Finding
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

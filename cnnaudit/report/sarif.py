@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core.findings import Finding, Location
 from cnnaudit.report.model import Report
 from cnnaudit.report.words import Entry, entries, judgement, printable, registered, would_decide
 

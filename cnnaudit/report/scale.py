@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.findings import Finding
+from cnnaudit.core.findings import Finding
 from cnnaudit.report.words import is_share, number, plural, verdicts
 
 BINS = 60
@@ -78,7 +78,7 @@ def populations(measured: Mapping[str, Any] | None, finding: Finding) -> dict[st
     at the end of the axis and counted.
 
     Args:
-        measured: as given by `cnnaudit.nulls.null_distribution`.
+        measured: as given by `cnnaudit.checks.nulls.null_distribution`.
     """
     rows = [row for row in (measured or {}).get("populations", ()) if row["statistics"]]
     rows = [

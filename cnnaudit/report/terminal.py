@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from cnnaudit.findings import Finding
+    from cnnaudit.core.findings import Finding
 
 _SHORT: dict[Status, str] = {"inconclusive": "inconcl.", "trait": "traits"}
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.expectations import SEVERITY, Kind
-from cnnaudit.findings import Finding
+from cnnaudit.core.expectations import SEVERITY, Kind
+from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError
-from cnnaudit.files import write_whole
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.files import write_whole
 from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model, stated_preprocessing
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 
 SAMPLE = 120
 
@@ -89,7 +89,7 @@ def look_at_model(
     """
     import torch
 
-    from cnnaudit.loading.sources import MODEL_FILES, ModelSource, load
+    from cnnaudit.target.model_sources import MODEL_FILES, ModelSource, load
     from cnnaudit.target import InputSpec
 
     file = Path(source).resolve() if source.endswith(MODEL_FILES) else source

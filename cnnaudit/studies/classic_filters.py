@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from cnnaudit.statistics import bootstrap_interval, generator, proportion_interval
+from cnnaudit.core.statistics import bootstrap_interval, generator, proportion_interval
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, of_kind, quartiles, shown, spread
 from cnnaudit.studies.thesis import TABLE_I, splits

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.statistics import bootstrap_interval, generator
+from cnnaudit.core.statistics import bootstrap_interval, generator
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, of_kind
 from cnnaudit.studies.thesis import TABLE_I, splits
@@ -42,7 +42,7 @@ def changed(dataset: str, change: str) -> Mapping[str, Any]:
     | other noise | 5, not 0; 15, not 20 | 5, not 0; 15, not 20 |
     | other figure | the square on its side, not on a vertex | upright figures, not turned ones |
     """
-    from cnnaudit.data.shapes import REFERENCES
+    from cnnaudit.data._shapes import REFERENCES
 
     base = REFERENCES[dataset]
     if change in ("none", "other order"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.statistics import derive_seed, proportion_interval
+from cnnaudit.core.statistics import derive_seed, proportion_interval
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import of_kind, spread
 from cnnaudit.studies.thesis import TABLE_I, splits
@@ -82,11 +82,11 @@ def searched(
 
     Every pixel of every image is tried once, until one flips the class: three quarters of them with the extreme color
     that lowers the margin by its gradient, the others with the opposite of the image (see
-    `cnnaudit.behavior.single_pixel.search`). The share is still a lower bound: only one color is tried of each pixel.
+    `cnnaudit.optimization.single_pixel.search`). The share is still a lower bound: only one color is tried of each pixel.
     """
     import torch
 
-    from cnnaudit.behavior.single_pixel import search
+    from cnnaudit.optimization.single_pixel import search
 
     def answer(batch: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError, DataError
-from cnnaudit.files import write_whole
-from cnnaudit.progress import progress
+from cnnaudit.core.errors import AuditError, DataError
+from cnnaudit.core.files import write_whole
+from cnnaudit.core.progress import progress
 
 Row = Mapping[str, Any]
 Task = Mapping[str, Any]

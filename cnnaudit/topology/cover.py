@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 
 def cover(lens: np.ndarray, bins: int | Sequence[int], overlap: float | Sequence[float]) -> list[np.ndarray]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from cnnaudit.errors import DataError
-from cnnaudit.training.grid import Architecture
+from cnnaudit.core.errors import DataError
+from cnnaudit.training._grid import Architecture
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.errors import DataError
-from cnnaudit.progress import draw_to, progress
+from cnnaudit.core.errors import DataError
+from cnnaudit.core.progress import draw_to, progress
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from cnnaudit.errors import ModelError
-from cnnaudit.wording import one_line
+from cnnaudit.core.errors import ModelError
+from cnnaudit.core.wording import one_line
 
 Buffers = dict[str, torch.Tensor]
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from cnnaudit.progress import progress
+from cnnaudit.core.progress import progress
 
 Outcome = Literal["trained", "dead", "diverged", "reached"]
 Buffers = dict[str, torch.Tensor]

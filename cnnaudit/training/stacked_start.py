@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.errors import DataError, ModelError
-from cnnaudit.training.fit import glorot, tensors
+from cnnaudit.core.errors import DataError, ModelError
+from cnnaudit.training._fit import glorot, tensors
 from cnnaudit.training.stacked_any import columns_of
-from cnnaudit.wording import listed, nearest, one_line
+from cnnaudit.core.wording import listed, nearest, one_line
 
 Split = tuple[Any, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cnnaudit.training.arrays import Arrays
-from cnnaudit.training.grid import Architecture
+from cnnaudit.training._grid import Architecture
 from cnnaudit.training.results import Row, Training
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.interventions.kinds import ACTIVATIONS, first_tensor
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
 from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.scopes import Site, display_names
+from cnnaudit.interventions.module_paths import Site, display_names
 
 _NORMS = {"batch_norm", "group_norm", "instance_norm"}
 

@@ -10,7 +10,7 @@ def relative_cost(benchmark):
     import torch
 
     from cnnaudit.benchmarking.machine import identity
-    from cnnaudit.benchmarking.measure import settle_allocator, summarize, synchronizer, timed
+    from cnnaudit.benchmarking._measure import settle_allocator, summarize, synchronizer, timed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

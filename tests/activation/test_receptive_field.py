@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.activation.receptive_field import Box, receptive_field, receptive_fields
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.activation._receptive_field import Box, receptive_field, receptive_fields
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, run_until
 from cnnaudit.models import lenet
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from cnnaudit.attribution import cam, grad_cam, guided_backpropagation, guided_grad_cam, last_planes
 from cnnaudit.attribution.methods import METHODS
-from cnnaudit.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 from cnnaudit.interventions import LayerError
 
 
@@ -127,7 +127,7 @@ def test_cam_of_known_architectures(name: str) -> None:
         torch.manual_seed(0)
         network = getattr(torchvision.models, name)(weights=None, num_classes=4).eval()
     images = pixels(2, 3, 64)
-    from cnnaudit.attribution.cam import _slopes
+    from cnnaudit.attribution._cam import _slopes
 
     planes, slope = _slopes(network, images, 1, last_planes(network, images))
     total = (slope.mean((2, 3), keepdim=True) * planes).sum((1, 2, 3))

@@ -14,7 +14,7 @@ from torch import nn
 
 from cnnaudit.attribution import draw_occlusion_maps, occlusion, occlusion_maps, patch_rules
 from cnnaudit.attribution.windows import windows
-from cnnaudit.errors import AuditError, DataError, ModelError
+from cnnaudit.core.errors import AuditError, DataError, ModelError
 from cnnaudit.interventions import run_until
 
 

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from cnnaudit.checks import behavior
 from cnnaudit.checks.registry import Check
-from cnnaudit.errors import ModelError
-from cnnaudit.findings import Finding
+from cnnaudit.core.errors import ModelError
+from cnnaudit.core.findings import Finding
 from cnnaudit.planted.behavior import PLANTS
-from cnnaudit.statistics import gate_confidence, proportion_interval
+from cnnaudit.core.statistics import gate_confidence, proportion_interval
 from cnnaudit.target import AuditTarget, Claims
 
 CHECKS = {item.id: item for item in vars(behavior).values() if isinstance(item, Check)}

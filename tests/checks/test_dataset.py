@@ -7,11 +7,11 @@ import torch
 from cnnaudit.checks import dataset
 from cnnaudit.checks.registry import Check
 from cnnaudit.data import reference
-from cnnaudit.findings import Finding
-from cnnaudit.planted import real
+from cnnaudit.core.findings import Finding
+from cnnaudit.checks import real
 from cnnaudit.planted.dataset import PLANTS, POPULATIONS, all_photographs, tagged
-from cnnaudit.planted.readout import readout, reads_pixel, write_predictions
-from cnnaudit.statistics import gate_confidence
+from cnnaudit.checks.readout import readout, reads_pixel, write_predictions
+from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(dataset).values() if isinstance(item, Check)}
@@ -107,7 +107,7 @@ def test_copies_are_shown_beside_the_originals_by_name():
 
 
 def test_a_split_that_is_read_in_part_gives_an_interval(monkeypatch):
-    from cnnaudit.profiles import Profile
+    from cnnaudit.core.profiles import Profile
 
     target = make(np.arange(600) % 2, side=50)
     found = one("leakage", target, profile=Profile("quick", 500, 1000, megapixels=1))

@@ -14,7 +14,7 @@ from torch import nn
 from cnnaudit.attribution import methods
 from cnnaudit.checks import fidelity
 from cnnaudit.checks.registry import Check
-from cnnaudit.findings import Finding
+from cnnaudit.core.findings import Finding
 from cnnaudit.planted.behavior import plain
 from cnnaudit.planted.fidelity import PLANTS, chained, rectified
 from cnnaudit.target import AuditTarget

@@ -5,7 +5,7 @@ import torch
 
 from cnnaudit.checks import registry, run
 from cnnaudit.checks.registry import Check, check, select
-from cnnaudit.errors import ConfigError, UnsupportedError
+from cnnaudit.core.errors import ConfigError, UnsupportedError
 from cnnaudit.target import AuditTarget
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.checks.sign_agreement import check_sign_agreement
-from cnnaudit.fidelity.unit_patterns import averaging_layers, unit_patterns
+from cnnaudit.checks.fidelity._unit_patterns import averaging_layers, unit_patterns
 from cnnaudit.planted.sign_agreement import PLANTS, edge_units
 from cnnaudit.target import AuditTarget
 

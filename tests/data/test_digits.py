@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from cnnaudit.data import digits
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 
 def test_all_digits_as_28_pixels() -> None:

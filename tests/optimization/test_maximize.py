@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.interventions import LayerError
 from cnnaudit.optimization import (
     LOGITS,
@@ -28,7 +28,7 @@ from cnnaudit.optimization import (
     unit,
     whole_layer,
 )
-from cnnaudit.optimization.reader import Reader
+from cnnaudit.optimization.truncated_model import Reader
 
 
 def network(seed: int = 0, channels: int = 1) -> nn.Sequential:

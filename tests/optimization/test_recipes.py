@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.optimization import (
     RECIPES,
     Bilateral,

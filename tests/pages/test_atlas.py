@@ -11,13 +11,13 @@ from PIL import Image
 from torch import nn
 
 from cnnaudit.activation import Box
-from cnnaudit.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings
+from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings
 from cnnaudit.cli import main
-from cnnaudit.errors import AuditError, ModelError
-from cnnaudit.pages import atlas as module
-from cnnaudit.pages.atlas import Options, write_atlas
-from cnnaudit.pages.atlas_page import page
-from cnnaudit.pages.atlas_pictures import FRAME, THUMB, patch
+from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.pages.atlas import command as module
+from cnnaudit.pages.atlas.command import Options, write_atlas
+from cnnaudit.pages.atlas.page import page
+from cnnaudit.pages.atlas.pictures import FRAME, THUMB, patch
 from cnnaudit.target import AuditTarget
 
 CLASSES = ("a<b>", "tench", "c")
@@ -158,6 +158,6 @@ def test_the_command_needs_a_model_and_says_how_to_go_on(tmp_path, monkeypatch, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "write_atlas", stopped)
-    monkeypatch.setattr("cnnaudit.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
     assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 130
     assert "The same command goes on" in capsys.readouterr().err

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError
-from cnnaudit.pages.graph_layout import layout, moved_together
+from cnnaudit.core.errors import DataError
+from cnnaudit.pages.kernels.graph_layout import layout, moved_together
 
 
 def ring(n):

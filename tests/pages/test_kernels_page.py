@@ -11,15 +11,15 @@ from torch import nn
 
 from cnnaudit import units
 from cnnaudit.cli import main
-from cnnaudit.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions import LayerError
-from cnnaudit.pages import kernels_layer
-from cnnaudit.pages.kernels import Options, command, write_kernels
-from cnnaudit.pages.kernels_index import agreement, index_page
-from cnnaudit.pages.kernels_kinds import KINDS, NONE, Counted, Kind, Subject, count, pooled
-from cnnaudit.pages.kernels_layer import dense, examine
-from cnnaudit.pages.kernels_layer_page import Facts, layer_page
-from cnnaudit.pages.kernels_ring import ring_figure, sectors
+from cnnaudit.pages.kernels import layer as kernels_layer
+from cnnaudit.pages.kernels.command import Options, command, write_kernels
+from cnnaudit.pages.kernels.index import agreement, index_page
+from cnnaudit.pages.kernels.kinds import KINDS, NONE, Counted, Kind, Subject, count, pooled
+from cnnaudit.pages.kernels.layer import dense, examine
+from cnnaudit.pages.kernels.layer_page import Facts, layer_page
+from cnnaudit.pages.kernels.ring import ring_figure, sectors
 from cnnaudit.target import AuditTarget
 from cnnaudit.units import LayerKernels, layer_share
 
@@ -120,14 +120,14 @@ def test_a_report_goes_on_where_it_was_stopped_and_nothing_is_half_written(tmp_p
         return examine(kernels, seed)
 
     monkeypatch.setattr(kernels_layer, "examine", stopping)
-    monkeypatch.setattr("cnnaudit.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
     options = Options(images=12, jobs=1, output=tmp_path)
     assert command("audit.toml", options) == 130
     assert f"{len(KINDS) + 1} finished parts" in capsys.readouterr().err
     (folder,) = tmp_path.glob("*/kernels")
     assert {path.name for path in folder.iterdir()} == {"2.html", "2-graph.html", "work"}
     counts = len(list((folder / "work").iterdir()))
-    monkeypatch.setattr("cnnaudit.pages.kernels.count", lambda kind, subject: pytest.fail(f"{kind.name} again"))
+    monkeypatch.setattr("cnnaudit.pages.kernels.command.count", lambda kind, subject: pytest.fail(f"{kind.name} again"))
     assert command("audit.toml", options) == 0
     assert asked == ["2", "0", "0"] and len(list((folder / "work").iterdir())) == counts + 1
     assert "3 pages of layers beside it" in capsys.readouterr().out
@@ -217,12 +217,12 @@ def test_readings_of_color_are_compared_by_kappa():
 
 
 def test_optimized_images_of_an_atlas_are_read_where_they_exist(tmp_path, monkeypatch):
-    from cnnaudit.atlas import Settings
-    from cnnaudit.pages.atlas import Options as AtlasOptions
-    from cnnaudit.pages.atlas import write_atlas
+    from cnnaudit.pages.atlas import Settings
+    from cnnaudit.pages.atlas.command import Options as AtlasOptions
+    from cnnaudit.pages.atlas.command import write_atlas
 
     few = Settings((3, 16, 16), steps=3)
-    monkeypatch.setattr("cnnaudit.pages.atlas.settings_of", lambda target, options=None: few)
+    monkeypatch.setattr("cnnaudit.pages.atlas.command.settings_of", lambda target, options=None: few)
     write_atlas(target(), AtlasOptions(("0",), units="3", output=tmp_path))
     index = write(tmp_path, layers=("0", "2"))[0].read_text()
     part = re.search(r"<h2>Units that are color-blind \(optimized images\)</h2>.*?</article>", index, re.S)[0]

@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError
-from cnnaudit.pages.mapper_data import SHOWN, Members
-from cnnaudit.pages.mapper_figure import MOST, caption, largest_nodes, mapper_figure
-from cnnaudit.pages.mapper_graph import Coloring, mapper_page, slope_direction, write_mapper_page
+from cnnaudit.core.errors import DataError
+from cnnaudit.pages.kernels.mapper_data import SHOWN, Members
+from cnnaudit.pages.kernels.mapper_figure import MOST, caption, largest_nodes, mapper_figure
+from cnnaudit.pages.kernels.mapper_graph import Coloring, mapper_page, slope_direction, write_mapper_page
 from cnnaudit.report import figures
 from cnnaudit.topology import MapperGraph, mapper
 

@@ -10,11 +10,11 @@ from torch import nn
 
 from cnnaudit.cli import main
 from cnnaudit.data import reference
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.models import minimum
-from cnnaudit.pages import reading_words as words
+from cnnaudit.pages.read import words
 from cnnaudit.pages.document import Drawing, document
-from cnnaudit.pages.reading import sections
+from cnnaudit.pages.read.page import sections
 from cnnaudit.reading.reading import read
 from cnnaudit.target import AuditTarget
 

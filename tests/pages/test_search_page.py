@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from cnnaudit.cli import main
-from cnnaudit.pages import search as page
-from cnnaudit.pages.search_figure import frontier
-from cnnaudit.training.answer import SearchResult, summarize
-from cnnaudit.training.grid import Architecture
+from cnnaudit.pages.search import page
+from cnnaudit.pages.search.figures import frontier
+from cnnaudit.training.summary import SearchResult, summarize
+from cnnaudit.training._grid import Architecture
 from cnnaudit.training.results import Row
 
 TARGET = "fixtures/targets/shapes-2.1-rotation.toml"
@@ -63,7 +63,7 @@ def test_without_a_file_the_four_data_sets_of_table_i_are_searched(tmp_path, mon
 
 
 def test_callables_with_a_free_seed_give_further_draws():
-    from cnnaudit.config import load_target, read
+    from cnnaudit.target.config import load_target, read
 
     draw = page._draws(read(TARGET), load_target(TARGET), 30)
     assert draw is not None
@@ -79,7 +79,7 @@ def test_the_frontier_holds_what_no_smaller_network_matches():
 
 @pytest.mark.parametrize("published", [None, (16, 0.642)])
 def test_the_figure_is_drawn_with_and_without_networks(published):
-    from cnnaudit.pages.search_figure import png
+    from cnnaudit.pages.search.figures import png
 
     assert png(result((1, 0.5), (2, 0.9)), published, "Table I").startswith(b"\x89PNG")
     assert png(result(), published, "Table I").startswith(b"\x89PNG")

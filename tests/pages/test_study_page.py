@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from cnnaudit.cli import main
-from cnnaudit.pages import study as pages
-from cnnaudit.pages.study import Options, command, write_study
+from cnnaudit.pages.study import page as pages
+from cnnaudit.pages.study.page import Options, command, write_study
 from cnnaudit.studies import STUDIES, study_named
 from cnnaudit.studies.study import Effort, Results, conduct
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls
 from cnnaudit.models import lenet, minimum
 from cnnaudit.reading.features import feature_names, few_features, last_features, model_features, read_features

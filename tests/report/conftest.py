@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnaudit import evidence
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core import evidence
+from cnnaudit.core.findings import Finding, Location
 from cnnaudit.report import Report
 
 TIME = "2026-05-04T12:00:00+00:00"

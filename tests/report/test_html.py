@@ -146,8 +146,8 @@ def test_five_findings_with_all_evidence_stay_under_a_quarter_of_three_megabytes
 
 
 def test_long_tables_are_cut_and_say_so(make, finding_of):
-    from cnnaudit import evidence
-    from cnnaudit.findings import Location
+    from cnnaudit.core import evidence
+    from cnnaudit.core.findings import Location
 
     rows = [[f"class {k}", k] for k in range(100)]
     places = tuple(Location(k / 1000, class_name=f"name {k}") for k in range(100))

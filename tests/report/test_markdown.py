@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.report import markdown, write_step_summary
-from cnnaudit.report.markdown import LIMIT, escape
+from cnnaudit.report._markdown import LIMIT, escape
 
 
 def rendered(text: str) -> str:

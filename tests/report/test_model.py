@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.errors import AuditError
-from cnnaudit.expectations import Expectation
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.expectations import Expectation
 from cnnaudit.report import Report, describe, environment, load_report
 from cnnaudit.target import AuditTarget
 

@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.topology import ring
-from cnnaudit.topology.looks import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
-from cnnaudit.topology.ring import around
-from cnnaudit.topology.turned_edges import turned_edges
+from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
+from cnnaudit.topology._ring import around
+from cnnaudit.topology.synthetic_ring import turned_edges
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')
 

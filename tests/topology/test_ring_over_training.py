@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.topology import over_training, ring
-from cnnaudit.topology.looks import Settings
-from cnnaudit.topology.turned_edges import turned_edges
+from cnnaudit.topology.nulls import Settings
+from cnnaudit.topology.synthetic_ring import turned_edges
 from cnnaudit.training import fit
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cnnaudit.data import reference
-from cnnaudit.data.shrink import label_ceiling, shrink
-from cnnaudit.errors import DataError, ModelError
+from cnnaudit.target.shrink import label_ceiling, shrink
+from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.training import Architecture, grid, named_grid, search
 from cnnaudit.training import work as working
-from cnnaudit.training.answer import Summary, summarize
+from cnnaudit.training.summary import Summary, summarize
 from cnnaudit.training.results import COLUMNS, Results, Row, as_csv, key_of
 from cnnaudit.training.tasks import tasks
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from cnnaudit.data import shapes
-from cnnaudit.errors import DataError, ModelError
+from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.models import minimum
 from cnnaudit.training import fit, train_stacked
-from cnnaudit.training.fit import glorot
+from cnnaudit.training._fit import glorot
 from cnnaudit.training.pooled_convolution import patches_of, without_repeats
 from cnnaudit.training.stacked_any import AnyArchitecture
 from cnnaudit.training.stacked_loop import Plan, Trained, train_stack

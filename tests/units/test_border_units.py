@@ -9,10 +9,10 @@ from scipy.stats import ks_2samp
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.errors import DataError, ModelError, UnsupportedError
 from cnnaudit.interventions import LayerError, padding_rule, record
 from cnnaudit.models import lenet
-from cnnaudit.statistics import derive_seed
+from cnnaudit.core.statistics import derive_seed
 from cnnaudit.units import LayerKernels
 from cnnaudit.units.border import (
     border_aware,
@@ -22,7 +22,7 @@ from cnnaudit.units.border import (
     permuted,
     permuted_distances,
 )
-from cnnaudit.units.duality import duality
+from cnnaudit.units.noise_padding import duality
 
 
 def by_definition(weights):

@@ -6,10 +6,10 @@ import torch
 from scipy.stats import kstest
 from torch import nn
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.models import lenet
 from cnnaudit.units import LayerKernels, untrained
-from cnnaudit.units.noise import high_frequencies, noise_p_values
+from cnnaudit.units.untrained import high_frequencies, noise_p_values
 
 SHAPES = {"spatial": (80, 6, 3, 3), "depthwise": (80, 1, 5, 5), "pointwise": (80, 40, 1, 1)}
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, record
 from cnnaudit.models import googlenet, lenet
 from cnnaudit.units import unit_address, unit_addresses

@@ -1,0 +1,147 @@
+"""Accuracy group by group, against the other images, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnaudit.core.statistics import needed_images, proportion_interval
+
+MOST_VALUES = 10  # a numeric column with more distinct values is cut into quarters
+LEAST = 20  # a value with fewer images is not looked at class by class
+PLANNED = 0.9  # the accuracy for which a group's least size is planned
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Images that share a value of a metadata column, or a value and a class.
+
+    Attributes:
+        images: how many there are.
+        correct: how many of these are classified correctly.
+        expected: the accuracy outside the group, with each class weighted as it occurs in the group; a class that
+            occurs nowhere else is given the accuracy of all images outside.
+        weight: how many images `expected` is worth: 1 / sum over classes of w_k**2 / n_k.
+    """
+
+    name: str
+    images: int
+    correct: int
+    expected: float
+    weight: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the group's images that are classified correctly."""
+        return self.correct / self.images
+
+    @property
+    def gap(self) -> float:
+        """Expected accuracy less the group's own: above 0 where the group fares worse."""
+        return self.expected - self.accuracy
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Interval of `gap` from the exact intervals of both accuracies (square-and-add, Newcombe 1998)."""
+        return _difference(self.expected, self.weight, self.correct, self.images, confidence)
+
+
+def groups(
+    correct: np.ndarray, labels: np.ndarray, columns: Mapping[str, np.ndarray], classes: Sequence[str]
+) -> list[Group]:
+    """All values of all columns, and all of them within each class; those that have nothing beside them are left out.
+
+    Args:
+        correct: bool (n,), whether each prediction is right.
+        labels: (n,), positions in `classes`.
+        columns: metadata, each (n,); a numeric column of more than ten values is cut at its quartiles.
+
+    Example:
+        >>> correct, labels = np.array([True, True, False, True]), np.zeros(4, int)
+        >>> [(g.name, g.gap) for g in groups(correct, labels, {"site": np.array(list("aabb"))}, ("cat",))]
+        [('site = a', -0.5), ('site = b', 0.5)]
+    """
+    found = []
+    for column, values in columns.items():
+        for value, members in _parts(values):
+            name = f"{column} = {value}"
+            everywhere = _group(name, correct, labels, members)
+            present = np.unique(labels[members]) if members.sum() >= LEAST else labels[:0]
+            within = [_group(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
+            # a group of one class is the same whether its class is named or not
+            found += [everywhere, *(within if sum(g is not None for g in within) > 1 else [])]
+    return [group for group in found if group is not None]
+
+
+def judged(found: Sequence[Group], tolerance: float, confidence: float) -> tuple[list[Group], float]:
+    """The groups that are large enough to be judged together, and the confidence of each, corrected for their number.
+
+    As many of the largest as have the images that tell an accuracy of .9 from .9 - tolerance, each at
+    1 - (1 - confidence) / number (Bonferroni). Their own accuracy has no say in it.
+    """
+    by_size = sorted(found, key=lambda group: -group.images)
+    for count in range(len(by_size), 0, -1):
+        each = 1 - (1 - confidence) / count
+        least = needed_images(PLANNED, PLANNED - tolerance, each)
+        if least is not None and by_size[count - 1].images >= least:
+            return by_size[:count], each
+    return [], confidence
+
+
+def _group(
+    name: str, correct: np.ndarray, labels: np.ndarray, members: np.ndarray, label: int | None = None
+) -> Group | None:
+    """The group's comparison, or None where there is nothing inside or nothing to compare it with."""
+    inside, outside = members & _of(labels, label), ~members & _of(labels, label)
+    if not inside.any() or not outside.any():
+        return None
+    known = np.isin(labels, labels[outside])
+    parts = [(inside & (labels == k), outside & (labels == k)) for k in np.unique(labels[inside & known])]
+    parts.append((inside & ~known, outside))  # classes that occur in the group alone
+    terms = [(int(own.sum()), float(correct[rest].mean()), int(rest.sum())) for own, rest in parts if own.any()]
+    counts, accuracies, behind = np.array(terms, dtype=float).T
+    shares = counts / counts.sum()
+    weight = float(1 / np.sum(shares**2 / behind))
+    return Group(name, int(inside.sum()), int(correct[inside].sum()), float(shares @ accuracies), weight)
+
+
+def _of(labels: np.ndarray, label: int | None) -> np.ndarray:
+    """The images of that class, or all of them."""
+    return np.ones(len(labels), dtype=bool) if label is None else labels == label
+
+
+def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Each value of a column, in words, and the images that have it."""
+    values = np.asarray(values)
+    numbers = _numbers(values)
+    if numbers is None or len(np.unique(numbers)) <= MOST_VALUES:
+        for value in np.unique(values.astype(str)):
+            yield str(value) or "unknown", values.astype(str) == value
+        return
+    known = np.isfinite(numbers)
+    quarter = np.searchsorted(np.quantile(numbers[known], [0.25, 0.5, 0.75]), numbers)
+    for part in np.unique(quarter[known]):
+        members = known & (quarter == part)
+        yield f"{numbers[members].min():g} to {numbers[members].max():g}", members
+    if not known.all():
+        yield "unknown", ~known
+
+
+def _numbers(values: np.ndarray) -> np.ndarray | None:
+    """The column as floats, an empty cell as NaN; None where it is not numeric."""
+    try:
+        return np.array([float("nan") if str(value).strip() == "" else float(value) for value in values])
+    except ValueError:
+        return None
+
+
+def _difference(expected: float, weight: float, correct: int, images: int, confidence: float) -> tuple[float, float]:
+    """Interval of `expected` (worth `weight` images) less correct / images."""
+    behind = max(1, int(weight))
+    low_e, high_e = proportion_interval(round(expected * behind), behind, confidence)
+    low_a, high_a = proportion_interval(correct, images, confidence)
+    accuracy = correct / images
+    below = np.hypot(max(expected - low_e, 0), high_a - accuracy)
+    above = np.hypot(max(high_e - expected, 0), accuracy - low_a)
+    return float(expected - accuracy - below), float(expected - accuracy + above)

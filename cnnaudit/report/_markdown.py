@@ -1,0 +1,152 @@
+"""Reports for pull requests and the step summary of a CI run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cnnaudit.core.errors import AuditError
+from cnnaudit.report.model import Report
+from cnnaudit.report.words import (
+    LOOKS,
+    Entry,
+    counts,
+    entries,
+    headline,
+    judgement,
+    measured,
+    overall,
+    plural,
+    printable,
+    status,
+    tolerance,
+    worst_first,
+    would_decide,
+)
+
+LIMIT = 1024 * 1024 - 4096  # GitHub refuses a step summary beyond 1 MiB; the rest is for the note and other writers
+LONGEST = 600
+
+
+def markdown(reports: Sequence[Report], limit: int | None = None) -> str:
+    """The reports as Markdown, every name escaped; beyond `limit` bytes cut between two findings, which is said.
+
+    Example:
+        >>> from cnnaudit.core.findings import Finding
+        >>> demo = Report({"name": "a|b"}, findings=(Finding("a.b", "a|b", "pass", "Well.", statistic=0.0),))
+        >>> print(markdown([demo]).splitlines()[0])
+        ## ✓ a\\|b
+    """
+    ordered = worst_first(reports)
+    blocks = list(_overview(ordered)) if len(ordered) > 1 else []
+    for report in ordered:
+        blocks += _blocks(report)
+    kept, size = [], 0
+    for k, block in enumerate(blocks):
+        size += len(block.encode("utf-8", "replace")) + 2
+        if limit is not None and size > limit:
+            kept.append(
+                f"**Cut here: {plural(len(blocks) - k, 'part')} left out; report.html and report.json hold all.**"
+            )
+            break
+        kept.append(block)
+    return "\n\n".join(kept) + "\n"
+
+
+def write_step_summary(reports: Sequence[Report]) -> Path | None:
+    """Append the Markdown to the file that `GITHUB_STEP_SUMMARY` names, and give its path; None where it is unset.
+
+    What stands in the file already counts towards the 1 MiB that GitHub shows.
+
+    Raises:
+        AuditError: the file cannot be written.
+    """
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return None
+    path = Path(name)
+    try:
+        used = path.stat().st_size if path.exists() else 0
+        text = markdown(reports, limit=max(LIMIT - used, 0))
+        with path.open("ab") as file:
+            file.write(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise AuditError(f"GITHUB_STEP_SUMMARY: {path.name} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def escape(text: object) -> str:
+    r"""Text that Markdown shows as it is: on one line, no markup, no HTML, no table cell, no mention, no issue link.
+
+    Example:
+        >>> print(escape("a|b <i> *c*"))
+        a\|b &lt;i&gt; \*c\*
+    """
+    shown = printable(text)
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", shown)
+    # a zero-width space keeps GitHub from notifying people and from linking issues and addresses
+    return re.sub(r"(@|#|://|www\.|GH-)(?=\w)", "\\1\u200b", shown)
+
+
+def _overview(reports: Sequence[Report]) -> Iterator[str]:
+    """The verdict over all targets and a line for each."""
+    rows = [f"| {_mark(status(report))} | {escape(report.name)} | {escape(headline(report))} |" for report in reports]
+    yield f"# {escape(overall(reports))}"
+    yield "\n".join(["| | target | verdict |", "|---|---|---|", *rows])
+
+
+def _blocks(report: Report) -> Iterator[str]:
+    """One target's report in parts that may be cut between."""
+    found = entries(report)
+    yield f"## {LOOKS[status(report)].icon} {escape(report.name)}"
+    yield f"**{escape(headline(report))}**"
+    for error in report.errors:
+        yield f"### {_mark('crashed')} {escape(error['check'])}\n\n{escape(error['message'])}"
+    for entry in found:
+        if entry.kind in ("failed", "inconclusive"):
+            yield _told(entry)
+    noted = [entry for entry in found if entry.kind in ("expected", "trait")]
+    if noted:
+        yield _table(noted)
+    quiet = [entry for entry in found if entry.kind in ("passed", "skipped")]
+    if quiet:
+        found_counts = counts(report)
+        parts = [f"{found_counts[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found_counts]
+        yield f"<details><summary>{', '.join(parts)}</summary>\n\n{_table(quiet)}\n\n</details>"
+
+
+def _told(entry: Entry) -> str:
+    """One finding in full."""
+    finding = entry.finding
+    lines = [f"### {_mark(entry.kind)} {escape(finding.check)}", escape(entry.note or finding.summary)]
+    if not entry.note:
+        lines.append(escape(judgement(finding)))
+    if finding.verdict == "inconclusive":
+        lines.append(f"**Undecided:** {escape(would_decide(finding))}")
+    if finding.verdict == "fail" and finding.remedy:
+        lines.append(f"**What to do:** {escape(finding.remedy)}")
+    return "\n\n".join(lines)
+
+
+def _table(found: Sequence[Entry]) -> str:
+    """Findings as a table, the reason beside those that are expected."""
+    rows = []
+    for entry in found:
+        finding = entry.finding
+        reason = f" Expected: {escape(finding.expected)}" if finding.expected is not None else ""
+        number, bound = ("", "") if finding.statistic is None else (measured(finding), tolerance(finding))
+        rows.append(
+            f"| {_mark(entry.kind)} | {escape(finding.check)} | {escape(number)} | {escape(bound)} "
+            f"| {escape(finding.summary)}{reason} |"
+        )
+    return "\n".join(["| | check | measured | tolerated | |", "|---|---|---|---|---|", *rows])
+
+
+def _mark(kind: str) -> str:
+    """Icon and word."""
+    look = next(look for name, look in LOOKS.items() if name == kind)
+    return f"{look.icon} {look.word}"

@@ -1,0 +1,55 @@
+"""Turn the failures of a report into expectations of the target's file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cnnaudit.target.config import PLACEHOLDER, read
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.files import write_whole
+from cnnaudit.report import folder_name, load_report
+
+
+def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:
+    """Append an `[[expected]]` entry for every unexpected failure of a gate in the target's last report.
+
+    Args:
+        config: the target's audit file; its text is kept, entries are added at its end.
+        reports: the folder given to `--audit-report`.
+        reason: the reason of all new entries; None: each asks for its own.
+
+    Returns:
+        The ids that were added.
+
+    Raises:
+        AuditError: there is no report of this target, or the file cannot be written.
+        ConfigError: the audit file is not valid.
+    """
+    name = read(config).name
+    file = reports / folder_name(name) / "report.json"
+    if not file.is_file():
+        raise AuditError(f"no report of {name!r} at {file}; run `python -m cnnaudit audit {config}` first")
+    failures = [outcome.finding for outcome in load_report(file).outcomes() if outcome.kind == "failed"]
+    added = [f for f in failures if f is not None and f.verdict == "fail"]
+    if added:
+        entries = "".join(
+            f"\n# {_one_line(finding.summary)}\n[[expected]]\ncheck = {json.dumps(finding.check)}\n"
+            f"reason = {json.dumps(reason or PLACEHOLDER, ensure_ascii=False)}\n"
+            for finding in added
+        )
+        _append(config, entries)
+    return [finding.check for finding in added]
+
+
+def _append(path: Path, text: str) -> None:
+    """Append to a file, whole or not at all."""
+    try:
+        write_whole({path: path.read_text(encoding="utf-8").rstrip("\n") + "\n" + text})
+    except OSError as error:
+        raise AuditError(f"{path} cannot be written: {error.strerror}; nothing was changed") from None
+
+
+def _one_line(text: str) -> str:
+    """The text as a TOML comment can hold it."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
