@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
-    from cnnaudit.target.config import load_target
     from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
+    from cnnaudit.target.config import load_target
 
 __version__ = "0.1.0"
 

@@ -317,8 +317,8 @@ def _read(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from cnnaudit.checks.calibration import calibrate, write
     from cnnaudit.checks import catalogue, select
+    from cnnaudit.checks.calibration import calibrate, write
 
     for id in select(options.patterns, catalogue()):
         result = calibrate(id, seeds=options.seeds, workers=options.workers)

@@ -18,8 +18,8 @@ import pytest
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.progress import draw_to, end
-from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
 from cnnaudit.core.wording import one_line
+from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnaudit.target import config
-from cnnaudit.report.accept import accept
 from cnnaudit.checks import catalogue
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, write_report
+from cnnaudit.report.accept import accept
 from cnnaudit.scaffold import look_at_folder, scaffold
+from cnnaudit.target import config
 
 
 @pytest.fixture

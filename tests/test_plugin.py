@@ -12,10 +12,6 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-import cnnaudit.checks.run
-import cnnaudit.target.config
-import cnnaudit.report  # noqa: F401  imported here, as pytester forgets what a run inside this process imported
-
 pytest_plugins = ["pytester"]
 
 OK, FAILED, INTERRUPTED, INTERNAL, USAGE, NONE = range(6)

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.wording import listed, one_line
 from cnnaudit.interventions.images import cpu_size, require_images
 from cnnaudit.target import out_of_memory
-from cnnaudit.core.wording import listed, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
         [('0', (1, 2, 3, 3)), ('1', (1, 2, 3, 3))]
     """
     from cnnaudit.interventions import calls
-    from cnnaudit.interventions.op_types import ACTIVATIONS
     from cnnaudit.interventions.modes import evaluating
+    from cnnaudit.interventions.op_types import ACTIVATIONS
 
     with evaluating(model):
         observed = calls(model, filled(images[:1], getattr(model, "batch", None)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnnaudit.activation.layers import over_layers
 from cnnaudit.activation._receptive_field import Box, receptive_fields
+from cnnaudit.activation.layers import over_layers
 from cnnaudit.core.errors import UnsupportedError
 
 if TYPE_CHECKING:

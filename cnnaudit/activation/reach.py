@@ -18,9 +18,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor, is_in_place, raw_name
-from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.module_paths import LayerError, Site
+from cnnaudit.interventions.observer import Function, Observer, unseen
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor, is_in_place, raw_name
 
 Edges = tuple[torch.Tensor, ...]
 

@@ -10,10 +10,10 @@ from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam, last_plane
 from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
 from cnnaudit.attribution._deeplift import deeplift
 from cnnaudit.attribution._forward_backward import forward_backward
-from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 from cnnaudit.attribution._lime import LimeExplanation, draw_lime_panels, lime, lime_explanation, lime_panels
-from cnnaudit.attribution.methods import METHODS, Method, saliency
 from cnnaudit.attribution._occlusion import OcclusionMaps, draw_occlusion_maps, occlusion, occlusion_maps
+from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
+from cnnaudit.attribution.methods import METHODS, Method, saliency
 
 __all__ = [
     "METHODS",

@@ -142,8 +142,8 @@ def guided_grad_cam(
         >>> guided_grad_cam(net, images, 0).equal(images)  # a guided signal of 1 everywhere, times the map
         True
     """
-    from cnnaudit.attribution.batches import in_batches, say_where_zero
     from cnnaudit.attribution._deconvnet import guided_backpropagation
+    from cnnaudit.attribution.batches import in_batches, say_where_zero
     from cnnaudit.attribution.scores import class_indices
 
     target = in_batches(lambda b, c: class_indices(model, b, c), model, images, class_index, batch_size=batch_size)

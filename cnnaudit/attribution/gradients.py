@@ -225,8 +225,8 @@ def differentiable(model: nn.Module, rule: Rule = "gradient") -> Iterator[bool]:
     import torch
 
     from cnnaudit.interventions import relu_rule
-    from cnnaudit.interventions.parameters import ConstantParameters
     from cnnaudit.interventions.module_paths import refuse_hidden
+    from cnnaudit.interventions.parameters import ConstantParameters
 
     with torch.inference_mode(False), torch.enable_grad():
         if rule == "gradient":

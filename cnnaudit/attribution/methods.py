@@ -11,9 +11,9 @@ from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam
 from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
 from cnnaudit.attribution._deeplift import deeplift
 from cnnaudit.attribution._forward_backward import forward_backward
-from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 from cnnaudit.attribution._lime import lime
 from cnnaudit.attribution._occlusion import occlusion
+from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
 
 if TYPE_CHECKING:
     import torch

@@ -13,9 +13,9 @@ from torch._ops import OpOverload
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments
-from cnnaudit.interventions.op_types import is_in_place, raw_name
-from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.module_paths import Site
+from cnnaudit.interventions.observer import Function, Observer, unseen
+from cnnaudit.interventions.op_types import is_in_place, raw_name
 
 
 def _kinds(words: str) -> frozenset[str]:

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.benchmarking.workloads import Workload
-from cnnaudit.data import shapes
 from cnnaudit.core.errors import ModelError
+from cnnaudit.data import shapes
 from cnnaudit.training.stacked_loop import Plan, train_stack
 from cnnaudit.training.stacked_minimum import MinimumModels, design_of
 from cnnaudit.training.stacked_start import start_of

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from cnnaudit.checks import catalogue
+from cnnaudit.checks.plants import Builder
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.findings import Finding
-from cnnaudit.planted import plants_for, populations
-from cnnaudit.checks.plants import Builder
 from cnnaudit.core.progress import progress
 from cnnaudit.core.statistics import gate_confidence, proportion_interval
+from cnnaudit.planted import plants_for, populations
 
 SCHEMA = "cnnaudit.null/1"
 TYPICAL_GATES = 16

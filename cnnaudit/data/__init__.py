@@ -7,7 +7,7 @@ modules, makes `cnnaudit.data.shapes` the function in every order of imports. No
 from __future__ import annotations
 
 from cnnaudit.data._digits import Digits, digits
-from cnnaudit.target.folders import FolderSplit, folder
 from cnnaudit.data._shapes import Shapes, reference, shapes
+from cnnaudit.target.folders import FolderSplit, folder
 
 __all__ = ["Digits", "FolderSplit", "Shapes", "digits", "folder", "reference", "shapes"]

@@ -10,9 +10,9 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, has_geometry
-from cnnaudit.interventions.op_types import first_tensor
-from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.module_paths import LayerError, Site, display_names
+from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import first_tensor
 
 
 def input_of(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tensor:

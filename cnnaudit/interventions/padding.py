@@ -12,9 +12,9 @@ from torch import nn
 
 from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions.geometry import Sides, arguments, geometry_of, note_pad, padding_of
-from cnnaudit.interventions.op_types import first_tensor
-from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.module_paths import LayerError, Site
+from cnnaudit.interventions.observer import Function, Observer, unseen
+from cnnaudit.interventions.op_types import first_tensor
 
 Rule = Literal["zeros", "replicate", "reflect", "circular", "noise"]
 

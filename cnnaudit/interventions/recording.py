@@ -11,9 +11,9 @@ from torch import nn
 
 from cnnaudit.interventions.geometry import carry_padding
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.op_types import first_tensor, is_in_place
-from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.module_paths import LayerError, Site, display_names
+from cnnaudit.interventions.observer import Function, Observer, unseen
+from cnnaudit.interventions.op_types import first_tensor, is_in_place
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from torch import nn
 
 from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.op_types import first_tensor, is_in_place
-from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.module_paths import Site, display_names
+from cnnaudit.interventions.observer import Function, Observer, unseen
+from cnnaudit.interventions.op_types import first_tensor, is_in_place
 
 Rule = Literal["gradient", "deconvnet", "guided", "interaction"]
 

@@ -18,9 +18,9 @@ from cnnaudit.interventions.geometry import (
     note_pad,
     padding_of,
 )
-from cnnaudit.interventions.op_types import first_tensor
-from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.module_paths import Site, display_names
+from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import first_tensor
 
 Shape = tuple[int, ...]
 

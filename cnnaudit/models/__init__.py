@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from cnnaudit.models._classic_filters import classic_filters
 from cnnaudit.models._googlenet import googlenet
-from cnnaudit.models.googlenet_weights import load_googlenet_weights
 from cnnaudit.models._lenet import lenet
 from cnnaudit.models._minimum import minimum
 from cnnaudit.models._mnist_cnn import mnist_cnn
+from cnnaudit.models.googlenet_weights import load_googlenet_weights
 from cnnaudit.models.vgg import vgg4, vgg16
 
 __all__ = [

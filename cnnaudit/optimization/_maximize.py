@@ -102,10 +102,10 @@ def maximize(
     """
     import torch
 
+    from cnnaudit.core.progress import progress
     from cnnaudit.interventions.modes import evaluating
     from cnnaudit.optimization.restarts import Climb, told
     from cnnaudit.optimization.truncated_model import Reader
-    from cnnaudit.core.progress import progress
 
     chosen = _recipe(recipe)
     if chosen.steps == 0:

@@ -11,8 +11,8 @@ from torch import nn
 
 from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.optimization.objectives import Objective
-from cnnaudit.optimization.truncated_model import Reader
 from cnnaudit.optimization.recipes import Recipe
+from cnnaudit.optimization.truncated_model import Reader
 
 NEGLIGIBLE = 1e-6  # of the largest gradient of an image: rounding, outside the field of view
 

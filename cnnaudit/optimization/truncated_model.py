@@ -10,8 +10,8 @@ from torch import nn
 
 from cnnaudit.interventions import record, run_until, stop_at
 from cnnaudit.interventions.frozen import frozen, lowered
-from cnnaudit.interventions.parameters import ConstantParameters
 from cnnaudit.interventions.module_paths import LayerError
+from cnnaudit.interventions.parameters import ConstantParameters
 from cnnaudit.optimization.objectives import LOGITS
 
 CLOSE = 1e-3  # of the largest value of a layer: how far rounding may take the copy's answers from the model's

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.data._shapes import CLASSES as FIGURES
 from cnnaudit.checks import real
 from cnnaudit.checks.plants import Plant, Population
 from cnnaudit.checks.readout import readout, reads_pixel, write_predictions
 from cnnaudit.core.statistics import derive_seed, generator
+from cnnaudit.data._shapes import CLASSES as FIGURES
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

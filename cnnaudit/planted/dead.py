@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks import real
-from cnnaudit.planted.behavior import plain
 from cnnaudit.checks.plants import Plant, Population
 from cnnaudit.checks.readout import readout
+from cnnaudit.planted.behavior import plain
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

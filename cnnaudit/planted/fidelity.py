@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks import real
-from cnnaudit.planted.behavior import plain
 from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.planted.behavior import plain
 from cnnaudit.planted.padding import trained
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.checks import real
-from cnnaudit.planted.behavior import plain
 from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.planted.behavior import plain
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.checks import real
-from cnnaudit.planted.behavior import sampled
 from cnnaudit.checks.plants import Plant, Population
+from cnnaudit.planted.behavior import sampled
 
 if TYPE_CHECKING:
     from torch import nn

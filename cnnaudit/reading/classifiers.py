@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.reading.trees import FOLDS, fold_numbers
 from cnnaudit.core.statistics import proportion_interval
+from cnnaudit.reading.trees import FOLDS, fold_numbers
 
 NEIGHBORS = 15
 TREES = 100

@@ -11,25 +11,25 @@ import torch
 
 from cnnaudit.activation import feature_maps
 from cnnaudit.activation.layers import filled, first_response
-from cnnaudit.reading.hand_made import hand_made
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.progress import progress
+from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
+from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
+from cnnaudit.embedding.clusters import cluster, comparable
+from cnnaudit.embedding.elbow import Elbow, elbow
 from cnnaudit.interventions import Call, calls
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.inputs import input_of
-from cnnaudit.core.progress import progress
 from cnnaudit.reading.boxplots import boxes
 from cnnaudit.reading.classifiers import other_learners
 from cnnaudit.reading.components import principal_components, separation
 from cnnaudit.reading.features import Place, feature_names, few_features, read_features
 from cnnaudit.reading.first_filters import first_filters
+from cnnaudit.reading.hand_made import hand_made
 from cnnaudit.reading.pixels import maximum_pixels
 from cnnaudit.reading.polarity import two_backgrounds, white_background
 from cnnaudit.reading.results import Accuracy, Clusters, Images, Reading
 from cnnaudit.reading.trees import grow
-from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
-from cnnaudit.embedding.clusters import cluster, comparable
-from cnnaudit.embedding.elbow import Elbow, elbow
-from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

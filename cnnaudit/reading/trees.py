@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.reading.hand_made import small_tree
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.statistics import proportion_interval
+from cnnaudit.reading.hand_made import small_tree
 
 FOLDS = 5
 MOST_LEAVES = 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cnnaudit.target.config import PLACEHOLDER, read
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.report import folder_name, load_report
+from cnnaudit.target.config import PLACEHOLDER, read
 
 
 def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.core.findings import Finding
 from cnnaudit.checks.nulls import null_distribution
+from cnnaudit.core.findings import Finding
 from cnnaudit.report.model import Report
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.scale import against_tolerance, populations

@@ -10,8 +10,8 @@ from typing import Any
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
-from cnnaudit.report.html import index_page, page
 from cnnaudit.report._markdown import markdown
+from cnnaudit.report.html import index_page, page
 from cnnaudit.report.model import Report
 from cnnaudit.report.sarif import sarif
 

@@ -89,8 +89,8 @@ def look_at_model(
     """
     import torch
 
-    from cnnaudit.target.model_sources import MODEL_FILES, ModelSource, load
     from cnnaudit.target import InputSpec
+    from cnnaudit.target.model_sources import MODEL_FILES, ModelSource, load
 
     file = Path(source).resolve() if source.endswith(MODEL_FILES) else source
     described = ModelSource(

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Mapping
 
 from cnnaudit.core.errors import AuditError
-from cnnaudit.studies.study import Study
 from cnnaudit.core.wording import nearest
+from cnnaudit.studies.study import Study
 
 #: Name of each study -> where it is defined; nothing is imported before it is asked for.
 STUDIES: Mapping[str, str] = {

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.core.errors import AuditError, ConfigError, DataError
 from cnnaudit.core.expectations import Expectation
-from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
-from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
 from cnnaudit.core.wording import nearest
+from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
+from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
+from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
 SPLITS = ("train", "validation")
@@ -119,8 +119,8 @@ def _load(file: AuditFile) -> AuditTarget:
     from cnnaudit.target.data_sources import as_split
     from cnnaudit.target.imports import call
     from cnnaudit.target.layout import choose_layout
-    from cnnaudit.target.probe import probe, two_images
     from cnnaudit.target.model_sources import load
+    from cnnaudit.target.probe import probe, two_images
 
     folder = file.path.parent.resolve()
     splits: dict[str, Split] = {}

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, MODEL_FILES, WEIGHT_FILES
 from cnnaudit.core.wording import nearest
+from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, MODEL_FILES, WEIGHT_FILES
 
 
 class RefusedError(Exception):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.target.arrays import ArraySplit
 from cnnaudit.target.datasets import DatasetSplit
 from cnnaudit.target.folders import FolderSplit
-from cnnaudit.core.errors import DataError
 
 if TYPE_CHECKING:
     from cnnaudit.target import InputSpec, Split

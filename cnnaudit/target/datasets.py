@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.target.preparation import prepare
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.progress import progress
+from cnnaudit.target.preparation import prepare
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import ModelError
-from cnnaudit.target.trust import UntrustedError, read_archive, scan_names, scan_tensors, write_archive
 from cnnaudit.core.wording import one_line
+from cnnaudit.target.trust import UntrustedError, read_archive, scan_names, scan_tensors, write_archive
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cnnaudit.target.metadata import read_metadata
-from cnnaudit.target.preparation import load, opened
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.progress import progress
 from cnnaudit.target import InputSpec
+from cnnaudit.target.metadata import read_metadata
+from cnnaudit.target.preparation import load, opened
 
 if TYPE_CHECKING:
     import torch

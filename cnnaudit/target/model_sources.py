@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import ModelError
+from cnnaudit.core.wording import nearest, one_line
 from cnnaudit.target.imports import call, find
 from cnnaudit.target.trust import UntrustedError
-from cnnaudit.core.wording import nearest, one_line
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cnnaudit.target.pixels import PixelModel
     from cnnaudit.target import InputSpec
+    from cnnaudit.target.pixels import PixelModel
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 LIBRARIES = ("torchvision:", "timm:")

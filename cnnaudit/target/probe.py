@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from cnnaudit.core.errors import DataError, ModelError
-from cnnaudit.target.pixels import PixelModel
-from cnnaudit.target.model_sources import ModelSource
-from cnnaudit.target import InputSpec, Split
 from cnnaudit.core.wording import one_line
+from cnnaudit.target import InputSpec, Split
+from cnnaudit.target.model_sources import ModelSource
+from cnnaudit.target.pixels import PixelModel
 
 
 def probe(

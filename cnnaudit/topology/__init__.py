@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cnnaudit.topology.circular import circular_coordinates
-from cnnaudit.topology.density import Density, density_filter
 from cnnaudit.topology._graph_loops import GraphLoops, graph_loops, loops_over_covers
-from cnnaudit.topology.homology import Loops, loops
 from cnnaudit.topology._mapper import MapperGraph, mapper
 from cnnaudit.topology._over_training import Course, over_training
 from cnnaudit.topology._ring import Ring, ring
+from cnnaudit.topology.circular import circular_coordinates
+from cnnaudit.topology.density import Density, density_filter
+from cnnaudit.topology.homology import Loops, loops
 
 __all__ = [
     "Course",

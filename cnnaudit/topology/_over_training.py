@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnaudit.core.errors import DataError
-from cnnaudit.topology.nulls import USUAL, Settings
 from cnnaudit.topology._ring import LARGEST, Ring, ring
+from cnnaudit.topology.nulls import USUAL, Settings
 
 BAND = (0.05, 0.5, 0.95)
 

@@ -9,10 +9,25 @@ import numpy as np
 
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.statistics import generator, permutation_p_value
-from cnnaudit.topology.circular import circular_coordinates
 from cnnaudit.topology._graph_loops import COVERS, GraphLoops, loops_over_covers, stable_loop
+from cnnaudit.topology.circular import circular_coordinates
 from cnnaudit.topology.homology import loops
-from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, USUAL, Draw, Look, Settings, directions, gaussian_like, lifetimes_of, look_at, noise, noise_lifetimes, student_like
+from cnnaudit.topology.nulls import (
+    GAUSSIAN,
+    NOISE,
+    STUDENT,
+    USUAL,
+    Draw,
+    Look,
+    Settings,
+    directions,
+    gaussian_like,
+    lifetimes_of,
+    look_at,
+    noise,
+    noise_lifetimes,
+    student_like,
+)
 
 FEWEST = 100  # kernels; of fewer, the dense third is too sparse to close a loop
 LARGEST = float(np.sqrt(3))  # lifetime of a circle of radius 1

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnaudit.core.errors import ModelError
-from cnnaudit.models._minimum import map_side, minimum
 from cnnaudit.core.wording import nearest
+from cnnaudit.models._minimum import map_side, minimum
 
 if TYPE_CHECKING:
     from torch import nn

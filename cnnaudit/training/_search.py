@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.training.summary import SearchResult, summarize
-from cnnaudit.training.arrays import as_arrays, check, fingerprint, majority
 from cnnaudit.training._grid import Architecture
-from cnnaudit.training.successive_halving import Hunt
-from cnnaudit.training.results import Results
+from cnnaudit.training.arrays import as_arrays, check, fingerprint, majority
 from cnnaudit.training.executor import Draws, Work
+from cnnaudit.training.results import Results
+from cnnaudit.training.successive_halving import Hunt
+from cnnaudit.training.summary import SearchResult, summarize
 
 
 def search(

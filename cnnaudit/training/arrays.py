@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.target.shrink import label_ceiling, shrink
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.shrink import label_ceiling, shrink
 from cnnaudit.training._grid import Architecture
 
 Arrays = tuple[np.ndarray, np.ndarray]

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from cnnaudit.core.errors import DataError, ModelError
+from cnnaudit.core.wording import listed, nearest, one_line
 from cnnaudit.training._fit import glorot, tensors
 from cnnaudit.training.stacked_any import columns_of
-from cnnaudit.core.wording import listed, nearest, one_line
 
 Split = tuple[Any, Any]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cnnaudit.training.arrays import Arrays
 from cnnaudit.training._grid import Architecture
+from cnnaudit.training.arrays import Arrays
 from cnnaudit.training.results import Row, Training
 
 

@@ -6,19 +6,19 @@ imported here imports torch at its top.
 
 from __future__ import annotations
 
-from cnnaudit.units.unit_names import UnitAddress, unit_address, unit_addresses
-from cnnaudit.units.border import border_aware
 from cnnaudit.units._cluster_count import ClusterCount, cluster_count
-from cnnaudit.units.clustering import UnitClusters, cluster
-from cnnaudit.units.color import color_blind
 from cnnaudit.units._dead import dead
-from cnnaudit.units.noise_padding import Duality, dualities, duality
 from cnnaudit.units._duplicates import Copy, copies, duplicates
 from cnnaudit.units._kernels import LayerKernels, kernels, normalized
-from cnnaudit.units.untrained import untrained
+from cnnaudit.units.border import border_aware
+from cnnaudit.units.clustering import UnitClusters, cluster
+from cnnaudit.units.color import color_blind
+from cnnaudit.units.noise_padding import Duality, dualities, duality
 from cnnaudit.units.representatives import Representative
 from cnnaudit.units.shares import LayerShare, layer_share
 from cnnaudit.units.signs import SignAgreement, sign_agreement
+from cnnaudit.units.unit_names import UnitAddress, unit_address, unit_addresses
+from cnnaudit.units.untrained import untrained
 
 __all__ = [
     "ClusterCount",

@@ -9,8 +9,8 @@ import numpy as np
 
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.core.statistics import generator
-from cnnaudit.units.border import permuted
 from cnnaudit.units._kernels import CONSTANT, LayerKernels, kernels
+from cnnaudit.units.border import permuted
 from cnnaudit.units.shares import LayerShare, layer_share
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
-from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.module_paths import Site, display_names
+from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
 
 _PASS_ON = ACTIVATIONS | {
     *("batch_norm", "instance_norm", "local_response_norm", "sigmoid", "tanh", "dropout", "feature_dropout"),

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.interventions.geometry import note_pad
-from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
-from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.padding import on_noise, repadded
-from cnnaudit.interventions.module_paths import Site
 from cnnaudit.core.statistics import derive_seed
+from cnnaudit.interventions.geometry import note_pad
+from cnnaudit.interventions.module_paths import Site
+from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
+from cnnaudit.interventions.padding import on_noise, repadded
 
 Rings = tuple[int, int, int, int]
 _NORMS = {"batch_norm", "group_norm", "instance_norm"}

@@ -13,10 +13,10 @@ from torch import nn
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
 from cnnaudit.interventions.modes import evaluating
-from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.module_paths import Site, display_names
+from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
 
 _NORMS = {"batch_norm", "group_norm", "instance_norm"}
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.checks import catalogue
+from cnnaudit.checks import catalogue, plants
 from cnnaudit.checks.nulls import null_distribution
-from cnnaudit.checks import plants
 from cnnaudit.planted import plants_for, populations
 
 SUITES = Path(__file__).parent.parent.parent / "suites"

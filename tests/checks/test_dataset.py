@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.checks import dataset
-from cnnaudit.checks.registry import Check
-from cnnaudit.data import reference
-from cnnaudit.core.findings import Finding
-from cnnaudit.checks import real
-from cnnaudit.planted.dataset import PLANTS, POPULATIONS, all_photographs, tagged
+from cnnaudit.checks import dataset, real
 from cnnaudit.checks.readout import readout, reads_pixel, write_predictions
+from cnnaudit.checks.registry import Check
+from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import gate_confidence
+from cnnaudit.data import reference
+from cnnaudit.planted.dataset import PLANTS, POPULATIONS, all_photographs, tagged
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(dataset).values() if isinstance(item, Check)}

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.kernels import check_border_aware, check_duplicate
+from cnnaudit.checks.units.border_aware import border_aware as check_border_aware
+from cnnaudit.checks.units.duplicate import duplicate as check_duplicate
 from cnnaudit.models import lenet, minimum
 from cnnaudit.planted import plants_for
 from cnnaudit.planted.kernels import border_units, copied_units

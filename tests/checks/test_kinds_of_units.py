@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.color import check_color_blind
-from cnnaudit.checks.dead import check_dead
-from cnnaudit.checks.untrained import check_untrained
+from cnnaudit.checks.units.color_blind import color_blind as check_color_blind
+from cnnaudit.checks.units.dead import dead as check_dead
+from cnnaudit.checks.units.untrained import untrained as check_untrained
 from cnnaudit.models import lenet, minimum
 from cnnaudit.planted import plants_for
 from cnnaudit.planted.color import seeing

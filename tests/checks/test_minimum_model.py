@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from cnnaudit.checks import catalogue
-from cnnaudit.checks.minimum_model import check_minimum_model, check_table
+from cnnaudit.checks.dataset.minimum_model import minimum_model as check_minimum_model
 from cnnaudit.checks.minimum_model._frontier import Tried, needed, simplest, small_networks
 from cnnaudit.checks.minimum_model._reproduction import candidates, own_architecture
+from cnnaudit.checks.minimum_model.table import table as check_table
 from cnnaudit.models import lenet, minimum
 from cnnaudit.planted import plants_for
 from cnnaudit.planted.minimum_model import claiming, figures

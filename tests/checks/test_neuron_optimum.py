@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.neuron_optimum import check_neuron_optimum
+from cnnaudit.checks.fidelity.neuron_optimum import neuron_optimum as check_neuron_optimum
 from cnnaudit.planted.neuron_optimum import PLANTS, entrance
 from cnnaudit.target import AuditTarget
 

@@ -11,9 +11,9 @@ from torch import nn
 from cnnaudit.checks import padding
 from cnnaudit.checks.registry import Check
 from cnnaudit.core.errors import ModelError
+from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.interventions import calls
 from cnnaudit.planted.padding import PLANTS, brightness_sum, edge_network, resnet_geometry, steady_digits
-from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.target import AuditTarget, Claims
 
 CHECKS = {item.id: item for item in vars(padding).values() if isinstance(item, Check)}

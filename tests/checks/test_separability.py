@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
-from cnnaudit.checks.separability import check_clusters
+from cnnaudit.checks.separability.clusters import clusters as check_clusters
 from cnnaudit.planted import plants_for
 from cnnaudit.target import AuditTarget
 

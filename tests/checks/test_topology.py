@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.topology import FEWEST_KERNELS, LAYERS, check_ring
+from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS
+from cnnaudit.checks.topology.ring import ring as check_ring
 from cnnaudit.planted import plants_for
 from cnnaudit.planted.topology import untrained
 from cnnaudit.target import AuditTarget

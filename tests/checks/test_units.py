@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.checks.units import check_active_filters
+from cnnaudit.checks.units.active_filters import active_filters as check_active_filters
 from cnnaudit.models import minimum
 from cnnaudit.planted import plants_for
 from cnnaudit.planted.units import loud_filters

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 
 from cnnaudit.activation import Box
-from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings
 from cnnaudit.pages.atlas import command as module
 from cnnaudit.pages.atlas.command import Options, write_atlas
 from cnnaudit.pages.atlas.page import page

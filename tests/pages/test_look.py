@@ -10,15 +10,15 @@ from PIL import Image
 from torch import nn
 
 from cnnaudit.attribution.methods import METHODS
+from cnnaudit.checks.readout import readout
 from cnnaudit.cli import main
-from cnnaudit.data import digits
 from cnnaudit.core.errors import AuditError, DataError
 from cnnaudit.core.findings import Finding
+from cnnaudit.data import digits
 from cnnaudit.interventions import LayerError
 from cnnaudit.pages.look import trust as look_trust
 from cnnaudit.pages.look.page import Options, look, see
 from cnnaudit.pages.look.pictures import attributions
-from cnnaudit.checks.readout import readout
 from cnnaudit.report.model import Report
 from cnnaudit.report.write import write_report
 from cnnaudit.target import AuditTarget, InputSpec

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from cnnaudit.cli import main
-from cnnaudit.data import reference
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.data import reference
 from cnnaudit.models import minimum
-from cnnaudit.pages.read import words
 from cnnaudit.pages.document import Drawing, document
+from cnnaudit.pages.read import words
 from cnnaudit.pages.read.page import sections
 from cnnaudit.reading.reading import read
 from cnnaudit.target import AuditTarget

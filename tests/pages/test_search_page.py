@@ -8,9 +8,9 @@ from PIL import Image
 from cnnaudit.cli import main
 from cnnaudit.pages.search import page
 from cnnaudit.pages.search.figures import frontier
-from cnnaudit.training.summary import SearchResult, summarize
 from cnnaudit.training._grid import Architecture
 from cnnaudit.training.results import Row
+from cnnaudit.training.summary import SearchResult, summarize
 
 TARGET = "fixtures/targets/shapes-2.1-rotation.toml"
 CHEAP = ["--images", "60", "--epochs", "2", "--grid", "thesis", "--jobs", "1", "--target-accuracy", "0.99"]

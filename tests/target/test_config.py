@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.target.config import PLACEHOLDER, load_target, read
 from cnnaudit.core.errors import ConfigError, DataError, ModelError
 from cnnaudit.target import Claims, InputSpec
+from cnnaudit.target.config import PLACEHOLDER, load_target, read
 
 IDS = ("dataset.leakage", "padding.blind_spot", "padding.border_maximum", "behavior.invariance")
 MODEL = "[model]\nname = 'demo'\nsource = 'nets:build'\n"

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from cnnaudit.data import FolderSplit, folder
-from cnnaudit.target.preparation import prepare
 from cnnaudit.core.errors import DataError
+from cnnaudit.data import FolderSplit, folder
 from cnnaudit.target import InputSpec
+from cnnaudit.target.preparation import prepare
 
 CLASSES = ("cat", "dog")
 

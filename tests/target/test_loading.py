@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from cnnaudit.target.config import load_target
 from cnnaudit.core.errors import ModelError
-from cnnaudit.target.layout import choose_layout
-from cnnaudit.target.pixels import PixelModel
-from cnnaudit.target.model_sources import ModelSource, load
-from cnnaudit.target.weights import load_weights
 from cnnaudit.target import InputSpec
+from cnnaudit.target.config import load_target
+from cnnaudit.target.layout import choose_layout
+from cnnaudit.target.model_sources import ModelSource, load
+from cnnaudit.target.pixels import PixelModel
+from cnnaudit.target.weights import load_weights
 
 RGB = InputSpec(channels=3, size=(64, 64))
 GRAY = InputSpec(channels=1, size=(4, 4))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnaudit.target.metadata import read_metadata
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.metadata import read_metadata
 
 NAMES = ("cat/0.png", "cat/1.png", "dog/0.png", "dog/2.png")
 

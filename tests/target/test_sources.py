@@ -13,10 +13,10 @@ from PIL import Image
 from torch.utils.data import Dataset, Subset, TensorDataset
 from torchvision.datasets import ImageFolder
 
-from cnnaudit.data import FolderSplit, shapes
-from cnnaudit.target.data_sources import as_split
 from cnnaudit.core.errors import DataError
+from cnnaudit.data import FolderSplit, shapes
 from cnnaudit.target import AuditTarget, InputSpec
+from cnnaudit.target.data_sources import as_split
 
 SPEC = InputSpec(channels=1, size=(28, 28))
 CLASSES = ("circle", "square", "triangle")

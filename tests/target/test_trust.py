@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from cnnaudit.core.errors import ModelError
+from cnnaudit.target import InputSpec
 from cnnaudit.target.exported import CONFIGS, PROGRAM, SAMPLE
 from cnnaudit.target.model_sources import ModelSource, load
-from cnnaudit.target.weights import read_weights
-from cnnaudit.target import InputSpec
 from cnnaudit.target.trust import UntrustedError, read_archive, scan_pickle, scan_tensors, write_archive
+from cnnaudit.target.weights import read_weights
 
 SPEC = InputSpec(channels=1, size=(4, 4))
 

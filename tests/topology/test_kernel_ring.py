@@ -7,8 +7,8 @@ import pytest
 
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.topology import ring
-from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
 from cnnaudit.topology._ring import around
+from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
 from cnnaudit.topology.synthetic_ring import turned_edges
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.data import shapes
 from cnnaudit.core.errors import DataError
+from cnnaudit.data import shapes
 from cnnaudit.models import minimum
 from cnnaudit.training import fit
 from cnnaudit.training._fit import glorot

@@ -9,13 +9,13 @@ import joblib
 import numpy as np
 import pytest
 
+from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.data import reference
 from cnnaudit.target.shrink import label_ceiling, shrink
-from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.training import Architecture, grid, named_grid, search
 from cnnaudit.training import work as working
-from cnnaudit.training.summary import Summary, summarize
 from cnnaudit.training.results import COLUMNS, Results, Row, as_csv, key_of
+from cnnaudit.training.summary import Summary, summarize
 from cnnaudit.training.tasks import tasks
 
 GRID = grid(size=28, kernel=(2, 3), cells=(1, 2), pooling=("average",), learning_rate=(0.03,))

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.data import shapes
 from cnnaudit.core.errors import DataError, ModelError
+from cnnaudit.data import shapes
 from cnnaudit.models import minimum
 from cnnaudit.training import fit, train_stacked
 from cnnaudit.training._fit import glorot

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.core.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.statistics import derive_seed
 from cnnaudit.interventions import LayerError, padding_rule, record
 from cnnaudit.models import lenet
-from cnnaudit.core.statistics import derive_seed
 from cnnaudit.units import LayerKernels
 from cnnaudit.units.border import (
     border_aware,

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from cnnaudit.core import evidence
-from cnnaudit.optimization.single_pixel import Flip
 from cnnaudit.core.evidence import Evidence
+from cnnaudit.optimization.single_pixel import Flip
 
 SHOWN = 3  # pairs of images
 SIDE = 96  # pixels shown of each image: three pairs of photographs stay near 150 kB

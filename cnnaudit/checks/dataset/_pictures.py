@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.core import evidence
-from cnnaudit.core.statistics import balanced as scores
 from cnnaudit.checks.dataset._columns import is_numeric
 from cnnaudit.checks.dataset._duplicates import CopyShares, Twins, repeats
-from cnnaudit.reading.hand_made import Explained
 from cnnaudit.checks.dataset._ring import GRID, RingScores
 from cnnaudit.checks.dataset._scan import Scan
 from cnnaudit.checks.dataset._spread import Spreads
+from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.statistics import balanced as scores
+from cnnaudit.reading.hand_made import Explained
 
 if TYPE_CHECKING:
     import torch

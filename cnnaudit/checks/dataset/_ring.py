@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.reading.hand_made import small_tree
-from cnnaudit.core.statistics.balanced import DRAWS, draw_counts, interval
 from cnnaudit.core.progress import progress
+from cnnaudit.core.statistics.balanced import DRAWS, draw_counts, interval
+from cnnaudit.reading.hand_made import small_tree
 
 GRID = 16
 LEAVES = 4

@@ -10,8 +10,8 @@ from torch import nn
 
 from cnnaudit.activation import receptive_field
 from cnnaudit.attribution import deconvnet, saliency
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._deconvolution import chain, misplaced, reconstruct
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import record
 from cnnaudit.interventions.rectification import relu_rule
 

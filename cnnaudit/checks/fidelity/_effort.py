@@ -10,8 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._quiet import quiet
+from cnnaudit.core.errors import UnsupportedError
 
 Counts: TypeAlias = "dict[str, int]"
 Reasons: TypeAlias = "dict[str, str]"

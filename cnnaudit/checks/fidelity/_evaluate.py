@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from cnnaudit.attribution.methods import METHODS
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._deletion import Deletion, deletion_curve, elsewhere
 from cnnaudit.checks.fidelity._effort import Reasons
+from cnnaudit.checks.fidelity._evaluation_set import Subject
 from cnnaudit.checks.fidelity._randomization import NOISE, Randomization, compare, randomized, weighted_layers
 from cnnaudit.checks.fidelity._saliency import cells
-from cnnaudit.checks.fidelity._evaluation_set import Subject
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.progress import progress
 
 STAGED = 4  # images whose maps in half-random networks are shown

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.core import evidence
 from cnnaudit.attribution.methods import METHODS, saliency
-from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.core.evidence import Evidence
 from cnnaudit.checks.fidelity._deconvnet import Difference
 from cnnaudit.checks.fidelity._deletion import FRACTIONS, Deletion
 from cnnaudit.checks.fidelity._pointing_game import Box, spill
 from cnnaudit.checks.fidelity._quiet import quiet
 from cnnaudit.checks.fidelity._randomization import Randomization
+from cnnaudit.core import evidence
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 
 Tables = Callable[[str, bool], list[Evidence]]
 _BESIDE = ("gradient", "guided_backpropagation", "edges", "blank")

@@ -12,9 +12,9 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import record
+from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.rectification import relu_rule
-from cnnaudit.interventions.module_paths import Site, display_names
 
 Compute = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from cnnaudit.activation._receptive_field import receptive_field
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._activations import GRAY, answers
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.optimization import Pixels, Recipe, maximize, unit
 
 Shape = tuple[int, int, int]

@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.activation.layers import spatial_layers
-from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.checks.fidelity._activations import GRAY, heights, highest
-from cnnaudit.optimization import LOGITS, Fourier, Jitter, Objective, Pixels, Recipe, maximize
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.core.statistics import derive_seed, generator
+from cnnaudit.optimization import LOGITS, Fourier, Jitter, Objective, Pixels, Recipe, maximize
 
 Shape = tuple[int, int, int]
 

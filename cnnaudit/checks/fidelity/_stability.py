@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.checks.fidelity._evaluation_set import Subject
 from cnnaudit.checks.fidelity._pointing_game import placed, spill
 from cnnaudit.checks.fidelity._saliency import rank_similarity
-from cnnaudit.checks.fidelity._evaluation_set import Subject
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.progress import progress
 
 

@@ -10,14 +10,14 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.activation import maximum_activation
-from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.checks.fidelity._activations import device_of
 from cnnaudit.checks.fidelity._neuron_optimum import FOURIER, Shape
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.statistics import derive_seed
 from cnnaudit.interventions import Call, calls, input_of
 from cnnaudit.interventions.images import cpu_size
 from cnnaudit.interventions.modes import evaluating
 from cnnaudit.optimization import maximize, unit
-from cnnaudit.core.statistics import derive_seed
 from cnnaudit.units import LayerKernels, kernels
 from cnnaudit.units.signs import FEWEST
 

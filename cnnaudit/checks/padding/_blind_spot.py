@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.data.background import backgrounds, content_box
 from cnnaudit.core.progress import progress
 from cnnaudit.core.statistics import permutation_p_value, proportion_interval
+from cnnaudit.data.background import backgrounds, content_box
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
 Size = tuple[int, int]

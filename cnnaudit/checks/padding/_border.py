@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from cnnaudit.core.progress import progress
+from cnnaudit.data.background import backgrounds, over_background, ring
 from cnnaudit.interventions import Call, padding_rule, record
 from cnnaudit.interventions.op_types import ACTIVATIONS
-from cnnaudit.data.background import backgrounds, over_background, ring
-from cnnaudit.core.progress import progress
 
 SMALLEST_MAP = 8  # below, the ring is most of the map
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from cnnaudit.core import evidence
-from cnnaudit.core.evidence import Evidence
-from cnnaudit.core.findings import Location
 from cnnaudit.checks.padding._blind_spot import GRID, BlindSpot, Grid, Size, Stimulus
 from cnnaudit.checks.padding._flips import LayerEffect
 from cnnaudit.checks.padding._geometry import Application
+from cnnaudit.core import evidence
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.findings import Location
 
 SHOWN = 20  # layers in a table or chart
 PICTURES = 6

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from cnnaudit.interventions import Call, padding_rule
 from cnnaudit.core.progress import progress
+from cnnaudit.interventions import Call, padding_rule
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnnaudit.pages.atlas._exemplars import Exemplars, exemplars
-from cnnaudit.pages.atlas.layers import LayerAtlas, Plan, atlas, kept_maxima
 from cnnaudit.pages.atlas._optima import Optima, Settings, optima
+from cnnaudit.pages.atlas.layers import LayerAtlas, Plan, atlas, kept_maxima
 from cnnaudit.pages.atlas.training import Snapshots, over_training
 
 __all__ = [

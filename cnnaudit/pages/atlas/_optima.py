@@ -150,8 +150,8 @@ def _gray(units: Sequence[int], settings: Settings) -> torch.Tensor:
     """Gray with a little noise, (n, C, H, W): a unit's own, whatever is optimized beside it."""
     import torch
 
-    from cnnaudit.optimization import RECIPES
     from cnnaudit.core.statistics import derive_seed
+    from cnnaudit.optimization import RECIPES
 
     spread = RECIPES[settings.recipe].start if settings.recipe in RECIPES else 0.0
     seeds = [derive_seed(settings.seed, "atlas", int(unit)) for unit in units]

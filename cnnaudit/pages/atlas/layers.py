@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from cnnaudit.core.errors import AuditError, ModelError, UnsupportedError
 from cnnaudit.pages.atlas._exemplars import Exemplars, exemplars
 from cnnaudit.pages.atlas._optima import Direction, Optima, Settings, optima
-from cnnaudit.pages.atlas.visible_region import fields_of, middle_of, natural_start
 from cnnaudit.pages.atlas.store import Store
-from cnnaudit.core.errors import AuditError, ModelError, UnsupportedError
+from cnnaudit.pages.atlas.visible_region import fields_of, middle_of, natural_start
 
 if TYPE_CHECKING:
     import torch
@@ -185,8 +185,8 @@ def _probe(target: AuditTarget, plan: Plan) -> dict[str, str]:
 
     from cnnaudit.activation import spatial_layers
     from cnnaudit.interventions import run_until
-    from cnnaudit.interventions.op_types import ACTIVATIONS
     from cnnaudit.interventions.modes import evaluating
+    from cnnaudit.interventions.op_types import ACTIVATIONS
 
     settings = plan.settings
     split, sample = _sample(target)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from cnnaudit.core.files import write_whole
 from cnnaudit.pages.atlas._exemplars import FIELDS as EXEMPLAR_FIELDS
 from cnnaudit.pages.atlas._exemplars import Exemplars
 from cnnaudit.pages.atlas._optima import FIELDS, Direction, Optima
-from cnnaudit.core.files import write_whole
 
 
 class Store:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnaudit.pages.atlas._optima import Optima, Settings, optima
 from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.pages.atlas._optima import Optima, Settings, optima
 
 if TYPE_CHECKING:
     import torch

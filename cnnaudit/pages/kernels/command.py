@@ -73,9 +73,9 @@ def write_kernels(target: AuditTarget, options: Options) -> list[Path]:
         DataError: the target has no images.
     """
     from cnnaudit.core.files import write_whole
+    from cnnaudit.core.progress import progress
     from cnnaudit.pages.kernels.index import index_page
     from cnnaudit.pages.kernels.layer_page import page_names
-    from cnnaudit.core.progress import progress
 
     _require(options)
     if not target.inside:

@@ -10,11 +10,11 @@ import numpy as np
 
 from cnnaudit.core.errors import AuditError, ConfigError
 from cnnaudit.core.evidence import bars, table
+from cnnaudit.core.wording import nearest
 from cnnaudit.pages.document import Drawing, Part, Section, write_document
 from cnnaudit.pages.look.image import Seen, by, see
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import listed, plural
-from cnnaudit.core.wording import nearest
 
 if TYPE_CHECKING:
     import torch

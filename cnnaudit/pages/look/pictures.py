@@ -11,9 +11,9 @@ import numpy as np
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.evidence import Evidence, images, table
-from cnnaudit.pages.document import Drawing, Part
 from cnnaudit.core.progress import progress
 from cnnaudit.core.wording import one_line
+from cnnaudit.pages.document import Drawing, Part
 
 if TYPE_CHECKING:
     import torch

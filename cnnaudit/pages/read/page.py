@@ -11,14 +11,12 @@ import numpy as np
 
 from cnnaudit.core import evidence
 from cnnaudit.core.errors import AuditError, ConfigError
-from cnnaudit.pages.read import figures
-from cnnaudit.pages.read import maps
-from cnnaudit.pages.read import words
+from cnnaudit.embedding.elbow import RULES
 from cnnaudit.pages.document import Drawing, Part, Section, write_document
+from cnnaudit.pages.read import figures, maps, words
 from cnnaudit.reading.reading import read
 from cnnaudit.reading.results import Reading
 from cnnaudit.report.paths import folder_name
-from cnnaudit.embedding.elbow import RULES
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget

@@ -18,10 +18,10 @@ from cnnaudit.studies.thesis import TABLE_I
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cnnaudit.target.config import AuditFile
     from cnnaudit.target import AuditTarget
-    from cnnaudit.training.summary import SearchResult, Summary
+    from cnnaudit.target.config import AuditFile
     from cnnaudit.training.executor import Draws
+    from cnnaudit.training.summary import SearchResult, Summary
 
 #: The reference targets of Table I of España (2021), with the name of their data set there.
 REFERENCES: Mapping[str, str] = {

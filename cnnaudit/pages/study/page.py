@@ -12,8 +12,8 @@ import numpy as np
 
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
-from cnnaudit.pages.study import figures as study_figures
 from cnnaudit.pages.document import Drawing, Section, write_document
+from cnnaudit.pages.study import figures as study_figures
 from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel, study_named
 from cnnaudit.studies.study import Effort, Results, Row, Study, conduct
 from cnnaudit.studies.summary import of_kind, quartiles, shown

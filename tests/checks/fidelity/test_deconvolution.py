@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.attribution import deconvnet
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._deconvolution import chain, misplaced, reconstruct
+from cnnaudit.core.errors import UnsupportedError
 
 RNG = torch.Generator().manual_seed(0)
 

@@ -8,7 +8,17 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.attribution import METHODS
-from cnnaudit.checks.fidelity._integrity import changes, differs, follows_rule, integrity, keeps_itself, leaves_alone, meets_negative_gradient, rectifying_calls, state_of
+from cnnaudit.checks.fidelity._integrity import (
+    changes,
+    differs,
+    follows_rule,
+    integrity,
+    keeps_itself,
+    leaves_alone,
+    meets_negative_gradient,
+    rectifying_calls,
+    state_of,
+)
 
 IMAGES = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.tensor([0, 1])

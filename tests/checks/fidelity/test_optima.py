@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.checks.fidelity._kernel_optimum import first_layer
 from cnnaudit.checks.fidelity._neuron_optimum import SIDE, eight_bit, layers_of, moved, optima, size_of
+from cnnaudit.core.errors import UnsupportedError
 
 
 class Normalized(nn.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.checks.fidelity._stability import agreement, lime_stability, segmentation_for
 from cnnaudit.checks.fidelity._evaluation_set import subject_of
+from cnnaudit.checks.fidelity._stability import agreement, lime_stability, segmentation_for
 from cnnaudit.planted.fidelity import weighed
 
 pytest.importorskip("lime")

@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from cnnaudit.checks.fidelity._deconvnet import (
+    against_definition,
+    outside_receptive_field,
+    rectified_maps,
+    strongest_units,
+)
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.checks.fidelity._deconvnet import against_definition, outside_receptive_field, rectified_maps, strongest_units
 
 IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 

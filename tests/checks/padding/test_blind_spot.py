@@ -7,8 +7,17 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from cnnaudit.checks.padding._blind_spot import (
+    Grid,
+    PositionScan,
+    Stimulus,
+    find_blind_spot,
+    grid_for,
+    paired_drop_interval,
+    scan_positions,
+    stimulus_of,
+)
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.checks.padding._blind_spot import Grid, PositionScan, Stimulus, find_blind_spot, grid_for, paired_drop_interval, scan_positions, stimulus_of
 
 SIZE = (20, 24)
 WHOLE = Grid()

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.interventions import calls
-from cnnaudit.data.background import backgrounds
 from cnnaudit.checks.padding._border import border_maxima, border_response, padded_layers
+from cnnaudit.data.background import backgrounds
+from cnnaudit.interventions import calls
 
 
 def darkness(offset: float = 1.5) -> nn.Sequential:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.interventions import calls
 from cnnaudit.checks.padding._flips import noise_effects, noise_predictions, padding_convolutions, replicate_predictions
+from cnnaudit.interventions import calls
 
 
 class Corner(nn.Module):

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from cnnaudit.interventions import calls
 from cnnaudit.checks.padding._geometry import applications, even_size
+from cnnaudit.interventions import calls
 
 
 def application(layer: nn.Module, size: int):

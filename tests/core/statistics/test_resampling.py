@@ -6,7 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from cnnaudit.core.statistics import benjamini_hochberg, bootstrap_interval, derive_seed, gate_confidence, generator, permutation_p_value
+from cnnaudit.core.statistics import (
+    benjamini_hochberg,
+    bootstrap_interval,
+    derive_seed,
+    gate_confidence,
+    generator,
+    permutation_p_value,
+)
 
 
 def test_the_bootstrap_interval_of_a_mean_is_students():

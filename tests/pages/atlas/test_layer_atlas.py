@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from cnnaudit.activation import Box
-from cnnaudit.pages.atlas import Plan, Settings, atlas, _exemplars as exemplars, layers, _optima as optima, over_training
-from cnnaudit.pages.atlas.store import Store
 from cnnaudit.core.errors import AuditError, DataError, ModelError, UnsupportedError
 from cnnaudit.interventions import LayerError
+from cnnaudit.pages.atlas import Plan, Settings, atlas, layers, over_training
+from cnnaudit.pages.atlas import _exemplars as exemplars
+from cnnaudit.pages.atlas import _optima as optima
+from cnnaudit.pages.atlas.store import Store
 from cnnaudit.target import AuditTarget
 
 

@@ -1,4 +1,4 @@
-"""What do the single units of the network hold?"""
+"""Do the filters that are active on a class carry the class?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
+
 FEWEST_FILTERS = 6  # below, a rank correlation takes few values
+
+
 MOST_IMAGES = 2_000
+
+
 MOST_CLASSES = 20
 
 
 @check(
-    "units.active_filters",
     question="Do the filters that are active on a class carry the class?",
     statistic="rank correlation of activity and information over the filters of the first layer, mean over classes",
     unit="rank correlation",
@@ -37,7 +41,7 @@ MOST_CLASSES = 20
     reference="Aouassar, Madhar and Gea, Visualizing and understanding convolutional networks, 2019",
     needs=("validation", "inside"),
 )
-def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
+def active_filters(context: CheckContext) -> Finding:
     """Spearman's correlation, over the filters of a layer, of how often each is active and of how much it tells.
 
     The layer is that of the source, the first convolution (with its activation function). For a class, the activity of
@@ -52,11 +56,12 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
     them: that they measure about 0 on MNIST (where any living filter tells a digit, active or not) is the finding of
     the source.
     """
+    target = context.target
     from cnnaudit.activation._active_filters import filter_responses
     from cnnaudit.activation.information import agreement
     from cnnaudit.activation.layers import first_response
 
-    images, labels = _some(trial)
+    images, labels = _some(context)
     layer = first_response(target.model, images[:1].to(target.device))
     found, maps = filter_responses(target.model, images, layer, batch_size=target.batch_size, device=target.device)
     if (filters := found.norms.shape[1]) < FEWEST_FILTERS:
@@ -70,13 +75,13 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
     interval = bootstrap_interval(
         np.arange(len(images)),
         lambda rows: float(measured.correlations(rows).mean()),
-        rng=trial.generator("bootstrap"),
-        confidence=trial.confidence,
-        resamples=trial.resamples,
+        rng=context.generator("bootstrap"),
+        confidence=context.confidence,
+        resamples=context.resamples,
         bounds=(-1, 1),
     )
-    null = measured.permuted(trial.resamples, trial.generator("permutation"))
-    return trial.judge(
+    null = measured.permuted(context.resamples, context.generator("permutation"))
+    return context.judge(
         statistic,
         interval,
         n=len(images),
@@ -85,13 +90,13 @@ def check_active_filters(target: AuditTarget, trial: Trial) -> Finding:
             Location(float(value), layer=layer, class_name=target.classes[k])
             for k, value in zip(measured.classes, measured.correlations())
         ],
-        evidence=_evidence(trial, images, labels, found, measured, null),
+        evidence=_evidence(context, images, labels, found, measured, null),
     )
 
 
-def _some(trial: Trial) -> tuple[torch.Tensor, np.ndarray]:
-    """The images of the trial, at most 2,000 of them in equal steps through the classes, and their labels."""
-    images, labels = trial.sample("validation")
+def _some(context: CheckContext) -> tuple[torch.Tensor, np.ndarray]:
+    """The images of the context, at most 2,000 of them in equal steps through the classes, and their labels."""
+    images, labels = context.sample("validation")
     if len(images) <= MOST_IMAGES:
         return images, labels.numpy()
     order = np.argsort(labels.numpy(), kind="stable")
@@ -112,7 +117,7 @@ def _summary(layer: str, found: ActiveFilters, measured: Agreement, statistic: f
 
 
 def _evidence(
-    trial: Trial,
+    context: CheckContext,
     images: torch.Tensor,
     labels: np.ndarray,
     found: ActiveFilters,
@@ -122,7 +127,7 @@ def _evidence(
     """The filters by activity with what each tells, the null distribution, and the boxplots of the source."""
     from cnnaudit.core.evidence import bars, boxes, null_distribution, table
 
-    target = trial.target
+    target = context.target
     activity, information = measured.activity.mean(axis=0), measured.information.mean(axis=0)
     order = np.argsort(-activity, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), 24)).round().astype(int))]
@@ -145,13 +150,13 @@ def _evidence(
             label="norm / mean norm (above 1: active)",
         ),
         *_by_class(target, labels, found, order),
-        bars("Agreement by class", classes, label="rank correlation", tolerance=trial.tolerance),
+        bars("Agreement by class", classes, label="rank correlation", tolerance=context.tolerance),
         null_distribution(
             f"Rank correlation with the filters shuffled: {p_value:.0%} reach the measured one",
             null,
             statistic,
             label="rank correlation",
-            tolerance=trial.tolerance,
+            tolerance=context.tolerance,
         ),
     ]
 

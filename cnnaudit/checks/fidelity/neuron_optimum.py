@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, proportion_interval
 
 if TYPE_CHECKING:
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.checks.fidelity._kernel_optimum import FirstLayer
     from cnnaudit.checks.fidelity._neuron_optimum import Optima, Shape
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
+
 COSINE = 0.99
+
+
 MOST_PIXELS = 64 * 224 * 224  # of real images that the optima are compared with
 
 
 @check(
-    "fidelity.neuron_optimum",
     question="Is an optimized image what its unit looks for?",
     statistic="share of units whose optimum is what it should be",
     unit="share of units",
@@ -36,7 +38,7 @@ MOST_PIXELS = 64 * 224 * 224  # of real images that the optima are compared with
     "extracting knowledge from convolutional deep learning architectures, 2017",
     needs=("validation", "inside"),
 )
-def check_neuron_optimum(target: AuditTarget, trial: Trial) -> list[Finding]:
+def neuron_optimum(context: CheckContext) -> list[Finding]:
     """The share of units whose optimum, found by gradient ascent, is what it should be; two findings.
 
     `first_layer`: one position of a filter of the first convolution, before the ReLU, is linear in the pixels, b +
@@ -57,24 +59,25 @@ def check_neuron_optimum(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: where 16 sampled units all hold, the interval begins at .76 (at the confidence of one of two findings):
     rounded outward to one digit, .7. Of 80 clean networks 99 % measure at least .88, the planted defects at most .33.
     """
+    target = context.target
     import torch
 
     from cnnaudit.checks.fidelity._neuron_optimum import layers_of, size_of
 
     if getattr(target.model, "batch", None) not in (None, 1):
         raise UnsupportedError("the model takes batches of one size only, and optimized images leave the batch")
-    images = _real(trial)
+    images = _real(context)
     some = images[:1].to(target.device)
     first, deeper = layers_of(target.model, some)
     shape = size_of(target.model, (images.shape[1], images.shape[2], images.shape[3]), deeper)
     if not _differentiable(target, deeper[-1], torch.full((1, *shape), 0.5)):
         raise UnsupportedError("the model is not differentiable, so that no image can be optimized for it")
-    return [_first(trial.among(2), first, shape), _deeper(trial.among(2), images, deeper, shape)]
+    return [_first(context.among(2), first, shape), _deeper(context.among(2), images, deeper, shape)]
 
 
-def _real(trial: Trial) -> Any:
-    """The images of the trial, as many as 64 photographs of 224 x 224 have pixels."""
-    images, _ = trial.sample("validation")
+def _real(context: CheckContext) -> Any:
+    """The images of the context, as many as 64 photographs of 224 x 224 have pixels."""
+    images, _ = context.sample("validation")
     count = max(16, MOST_PIXELS // (images.shape[2] * images.shape[3]))
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
@@ -93,23 +96,23 @@ def _differentiable(target: AuditTarget, layer: str, image: Any) -> bool:
         return bool(answer.requires_grad) and torch.autograd.grad(answer.sum(), given, allow_unused=True)[0] is not None
 
 
-def _first(trial: Trial, layer: str, shape: Shape) -> Finding:
+def _first(context: CheckContext, layer: str, shape: Shape) -> Finding:
     """Whether optima of the first layer are its kernels."""
     from cnnaudit.checks.fidelity._kernel_optimum import first_layer
 
     try:
-        found = first_layer(trial.target.model, layer, shape, 32 * _factor(trial), trial.generator("filters"))
+        found = first_layer(context.target.model, layer, shape, 32 * _factor(context), context.generator("filters"))
     except UnsupportedError as reason:
-        return trial.not_applicable(str(reason), part="first_layer")
+        return context.not_applicable(str(reason), part="first_layer")
     asked = np.isfinite(found.cosines)
     n = int(asked.sum())
     if not n:
-        return trial.not_applicable(f"every filter of {layer} is 0", part="first_layer")
+        return context.not_applicable(f"every filter of {layer} is 0", part="first_layer")
     good = int((found.cosines[asked] > COSINE).sum())
     worst = int(np.nanargmin(found.cosines))
-    return trial.judge(
+    return context.judge(
         good / n,
-        _interval(good, n, len(found.units) == found.filters, trial),
+        _interval(good, n, len(found.units) == found.filters, context),
         n=n,
         n_unit="filters",
         part="first_layer",
@@ -124,15 +127,15 @@ def _first(trial: Trial, layer: str, shape: Shape) -> Finding:
     )
 
 
-def _deeper(trial: Trial, images: Any, layers: list[str], shape: Shape) -> Finding:
+def _deeper(context: CheckContext, images: Any, layers: list[str], shape: Shape) -> Finding:
     """Whether optima of deeper units are above every real image and survive a file and a small shift."""
     from cnnaudit.checks.fidelity._neuron_optimum import SMALL, optima
 
-    target, small = trial.target, max(shape[1:]) <= SMALL
-    more = _factor(trial)
+    target, small = context.target, max(shape[1:]) <= SMALL
+    more = _factor(context)
     units, starts = (16, 3) if small else (8, min(more, 2))
     units *= more
-    seed = derive_seed(trial.seed, target.name, trial.check.id)
+    seed = derive_seed(context.seed, target.name, context.check.id)
     found = [optima(target.model, images, layer, shape, units, starts=starts, seed=seed) for layer in layers]
     holds = [layer.reached.any(axis=0) for layer in found]
     relative = [layer.relative(layer.of_optimum(layer.moved)) for layer in found]
@@ -140,9 +143,9 @@ def _deeper(trial: Trial, images: Any, layers: list[str], shape: Shape) -> Findi
     known = np.concatenate(relative)
     height = float(np.median(known[np.isfinite(known)])) if np.isfinite(known).any() else 0.0
     every = all(len(layer.units) == layer.population for layer in found)
-    return trial.judge(
+    return context.judge(
         good / n,
-        _interval(good, n, every, trial),
+        _interval(good, n, every, context),
         n=n,
         n_unit="units",
         part="deeper",
@@ -158,14 +161,14 @@ def _deeper(trial: Trial, images: Any, layers: list[str], shape: Shape) -> Findi
     )
 
 
-def _factor(trial: Trial) -> int:
+def _factor(context: CheckContext) -> int:
     """How many times more units than at quick."""
-    return 4 if trial.profile.images is None else min(4, max(1, trial.profile.images // 1000))
+    return 4 if context.profile.images is None else min(4, max(1, context.profile.images // 1000))
 
 
-def _interval(good: int, n: int, every: bool, trial: Trial) -> tuple[float, float]:
+def _interval(good: int, n: int, every: bool, context: CheckContext) -> tuple[float, float]:
     """Exact binomial over units; the share itself where all were asked, since nothing was sampled."""
-    return (good / n, good / n) if every else proportion_interval(good, n, trial.confidence)
+    return (good / n, good / n) if every else proportion_interval(good, n, context.confidence)
 
 
 def _first_evidence(found: FirstLayer) -> list[Evidence]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.target import AuditTarget
     from cnnaudit.units._dead import LayerFiring
 
+
 MOST_PIXELS = 64 * 224 * 224
+
+
 TWIN_IMAGES = 16
 
 
 @check(
-    "units.dead",
     question="Do units fire on the data, and do they ever stop?",
     statistic="share of the units of the worst layer that never fire, or always do",
     unit="share of units",
@@ -35,7 +36,7 @@ TWIN_IMAGES = 16
     reference="Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017",
     needs=("validation", "inside"),
 )
-def check_dead(target: AuditTarget, trial: Trial) -> list[Finding]:
+def dead(context: CheckContext) -> list[Finding]:
     """The share of a layer's units that fire in no image, and that of those that fire everywhere in all; two findings.
 
     `never`: above 0 at no position of no image, after the activation function (of a layer without one: one number
@@ -47,41 +48,42 @@ def check_dead(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: of small networks trained with ReLU 99 % measure at most .7 (in their dense layer; MobileNetV2 .13 and
     .58, Inception v3 .06 and .06), and more images make it less: .8, a layer of which a fifth is alive.
     """
+    target = context.target
     from cnnaudit.models.untrained import untrained_twin
     from cnnaudit.units._dead import firing
 
-    images = _some(trial)
+    images = _some(context)
     layers = firing(target.model, images, batch_size=target.batch_size)
     few = images[:TWIN_IMAGES]
-    twin = untrained_twin(target.model, few.to(target.device), seed=trial.seed)
+    twin = untrained_twin(target.model, few.to(target.device), seed=context.seed)
     beside = firing(twin, few, batch_size=target.batch_size) if twin is not None else []
-    return [_finding(trial.among(2), kind, layers, beside) for kind in ("never", "always")]
+    return [_finding(context.among(2), kind, layers, beside) for kind in ("never", "always")]
 
 
-def _some(trial: Trial) -> torch.Tensor:
-    """The images of the trial, as many as 64 photographs of 224 x 224 have pixels."""
-    images, _ = trial.sample("validation")
+def _some(context: CheckContext) -> torch.Tensor:
+    """The images of the context, as many as 64 photographs of 224 x 224 have pixels."""
+    images, _ = context.sample("validation")
     count = max(16, MOST_PIXELS // (images.shape[2] * images.shape[3]))
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
-def _finding(trial: Trial, kind: str, layers: list[LayerFiring], twin: list[LayerFiring]) -> Finding:
+def _finding(context: CheckContext, kind: str, layers: list[LayerFiring], twin: list[LayerFiring]) -> Finding:
     """The worst layer's share of units that never fire, or always do."""
     from cnnaudit.units._dead import firing_bound
 
     if kind == "always":
         layers, twin = ([layer for layer in part if layer.rectified] for part in (layers, twin))
     if not layers:
-        return trial.not_applicable("no layer has an activation function", part=kind)
+        return context.not_applicable("no layer has an activation function", part=kind)
     events = [_events(layer, kind) for layer in layers]
     shares = [float((~event.any(axis=0)).mean()) for event in events]
     n, worst = len(events[0]), int(np.argmax(shares))
     interval = bootstrap_interval(
         np.arange(n),
         _worst_share(events),
-        rng=trial.generator(kind),
-        confidence=trial.confidence,
-        resamples=trial.resamples,
+        rng=context.generator(kind),
+        confidence=context.confidence,
+        resamples=context.resamples,
         bounds=(0, 1),
     )
     count, units = round(shares[worst] * layers[worst].units), layers[worst].units
@@ -89,7 +91,7 @@ def _finding(trial: Trial, kind: str, layers: list[LayerFiring], twin: list[Laye
     beside = f"; in an untrained twin {_pooled(twin, kind):.0%} of all" if twin else ""
     what = "at no position of" if kind == "never" else "at every position of"
     bound = f" (each may yet fire in up to {firing_bound(n):.1%} of others)" if kind == "never" and count else ""
-    return trial.judge(
+    return context.judge(
         shares[worst],
         interval,
         n=n,
@@ -99,7 +101,7 @@ def _finding(trial: Trial, kind: str, layers: list[LayerFiring], twin: list[Laye
         locations=[
             Location(share, layer=layer.layer) for share, layer in sorted(zip(shares, layers), key=lambda p: -p[0])
         ][:24],
-        evidence=_evidence(trial, kind, layers, shares, twin),
+        evidence=_evidence(context, kind, layers, shares, twin),
     )
 
 
@@ -127,7 +129,7 @@ def _pooled(layers: list[LayerFiring], kind: str) -> float:
 
 
 def _evidence(
-    trial: Trial, kind: str, layers: list[LayerFiring], shares: list[float], twin: list[LayerFiring]
+    context: CheckContext, kind: str, layers: list[LayerFiring], shares: list[float], twin: list[LayerFiring]
 ) -> list[Evidence]:
     """The layers with their counts beside those of the untrained twin, and how often units fire."""
     from cnnaudit.core.evidence import bars, table
@@ -143,5 +145,5 @@ def _evidence(
     drawn = {layers[k].layer: shares[k] for k in order}
     return [
         table(f"Units that {kind} fire, worst layers first", columns, rows),
-        bars(f"Share of units that {kind} fire, by layer", drawn, label="share of units", tolerance=trial.tolerance),
+        bars(f"Share of units that {kind} fire, by layer", drawn, label="share of units", tolerance=context.tolerance),
     ]

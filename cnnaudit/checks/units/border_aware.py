@@ -1,4 +1,4 @@
-"""What do the kernels of the units tell: do they look for the border, are they copies of one another?"""
+"""How many units look for the border of the image?"""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.target import AuditTarget
-    from cnnaudit.units import Copy, Duality, LayerKernels, LayerShare
+    from cnnaudit.units import Duality, LayerKernels
+from cnnaudit.checks.units._shared import SHOWN, _picture
 
 IMAGES = 16  # of the duality experiment
+
+
 MANY = 100  # weights of a kernel's line from which lines without order stay far below the published threshold
-SHOWN = 24
+
+
 FEWEST_BORDER = 36  # units of which none is found, for an interval inside .1 at 95 %
-FEWEST_PAIRS = 24  # the same for .15
 
 
 @check(
-    "units.border_aware",
     question="How many units look for the border of the image?",
     statistic="share of units whose kernel rows or columns differ, and which noise in place of the padding silences",
     unit="share of units",
@@ -37,7 +38,7 @@ FEWEST_PAIRS = 24  # the same for .15
     reference="Garriga, Studying the characterisation of deep CNN neurons, 2019",
     needs=("validation", "inside"),
 )
-def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
+def border_aware(context: CheckContext) -> Finding:
     """The share of border-aware units among those of all padded convolutions with kernels of 3 rows or columns.
 
     A unit is border-aware where, for its rows or its columns, the largest minus the smallest Kolmogorov-Smirnov
@@ -50,12 +51,13 @@ def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
     Tolerance: of random kernels and of trained networks 99 % measure at most .016 (nearly all 0), and the exact
     interval of their 64 units reaches .084 then: .1.
     """
+    target = context.target
     from cnnaudit.units.border import border_layers, layers_without_border
     from cnnaudit.units.noise_padding import dualities, rings_of
 
-    images, _ = trial.sample("validation")
+    images, _ = context.sample("validation")
     few = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)].to(target.device)
-    asked = [_lines(layer, trial.seed) for layer in border_layers(target.model, few[:1])]
+    asked = [_lines(layer, context.seed) for layer in border_layers(target.model, few[:1])]
     with_interior = rings_of(target.model, few)
     able = [lines for lines in asked if lines.bound <= 1 and lines.kernels.layer in with_interior]
     units = sum(lines.kernels.units for lines in able)
@@ -65,12 +67,12 @@ def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
             f"asked; a share of a tenth takes {FEWEST_BORDER}"
         )
     differing = [lines.kernels.layer for lines in able if len(lines.found)]
-    experiments = dualities(target.model, few, differing, seed=trial.seed) if differing else []
+    experiments = dualities(target.model, few, differing, seed=context.seed) if differing else []
     measured = {experiment.layer: experiment for experiment in experiments}
     found = [_Found(lines, measured.get(lines.kernels.layer)) for lines in able]
     confirmed = sum(len(layer.confirmed) for layer in found)
     differ = sum(len(layer.lines.found) for layer in found)
-    return trial.judge_share(
+    return context.judge_share(
         confirmed,
         units,
         n_unit="units",
@@ -83,7 +85,7 @@ def check_border_aware(target: AuditTarget, trial: Trial) -> Finding:
             if len(layer.confirmed)
         ][:SHOWN],
         evidence=[
-            *_border_evidence(found, trial),
+            *_border_evidence(found, context),
             *_not_asked(layers_without_border(target.model, few[:1]), asked, able),
         ],
     )
@@ -143,7 +145,7 @@ class _Found:
         return np.asarray(self.lines.found[self.duality.confirmed[self.lines.found]])
 
 
-def _border_evidence(found: list[_Found], trial: Trial) -> list[Evidence]:
+def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidence]:
     """The table of the layers, the units found with what they answer, their kernels, the null of the worst layer."""
     from cnnaudit.core.evidence import null_distribution, table
     from cnnaudit.units.shares import layer_share
@@ -151,7 +153,7 @@ def _border_evidence(found: list[_Found], trial: Trial) -> list[Evidence]:
     rows, units = [], []
     for layer in found:
         lines, name = layer.lines, layer.lines.kernels.layer
-        share = layer_share(name, lines.kernels.units, layer.confirmed, confidence=trial.confidence)
+        share = layer_share(name, lines.kernels.units, layer.confirmed, confidence=context.confidence)
         low, high = share.interval
         rows.append(
             [
@@ -211,90 +213,5 @@ def _answers(units: list[tuple[_Found, int]]) -> list[Evidence]:
     pictures = [_picture(layer.lines.kernels.averaged()[unit]) for layer, unit in units]
     return [
         table("What these units answer", columns, rows),
-        images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
-    ]
-
-
-def _picture(kernel: np.ndarray) -> np.ndarray:
-    """A kernel, 0 as middle gray, enlarged and centered on a square of 56 x 56 pixels: (1, 56, 56)."""
-    picture = np.full((1, 56, 56), 0.5)
-    scale = max(1, 56 // max(kernel.shape))
-    large = np.kron(kernel / max(np.abs(kernel).max(), 1e-12), np.ones((scale, scale)))[:56, :56]
-    top, left = (56 - large.shape[0]) // 2, (56 - large.shape[1]) // 2
-    picture[0, top : top + large.shape[0], left : left + large.shape[1]] = 0.5 + large / 2
-    return picture
-
-
-@check(
-    "units.duplicate",
-    question="How many units are copies of one another?",
-    statistic="share of units with a copy in their layer, up to sign, rotation and flip",
-    unit="share of units",
-    direction="at_most",
-    tolerance=0.15,
-    gate=False,
-    remedy="Give the layers named here fewer units, or prune one of each pair: a copy adds little. Copies up to "
-    "rotation may also be shared by a convolution that rotates its kernels.",
-    reference="Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017",
-    needs=("validation", "inside"),
-)
-def check_duplicate(target: AuditTarget, trial: Trial) -> Finding:
-    """The share of units with a copy in their layer, over all layers with kernels larger than one pixel.
-
-    A copy has a correlation of .9 or more over all weights of the unit, at best over the eight symmetries of the
-    square and the sign, and above that of every pair in 20 copies of the layer with the positions in each kernel
-    permuted (`cnnaudit.units.duplicates`): 3x3 kernels of one input are alike by chance. The interval is the exact
-    binomial one over units.
-
-    Tolerance: of random kernels and of trained networks 99 % measure at most .031 (nearly all 0), and the exact
-    interval of their 64 units reaches .11 then; that of 24 units without a copy reaches .143: .15.
-    """
-    from cnnaudit.units import copies, duplicates
-    from cnnaudit.units._duplicates import COPY, pair_layers
-
-    images, _ = trial.sample("validation")
-    image = images[:1].to(target.device)
-    shares = duplicates(target.model, COPY, image, confidence=trial.confidence, seed=trial.seed)
-    units, found = sum(share.units for share in shares), sum(len(share.found) for share in shares)
-    if units < FEWEST_PAIRS:
-        raise UnsupportedError(f"{units} units can have a copy in their layer; the question takes {FEWEST_PAIRS}")
-    layers = {layer.layer: layer for layer in pair_layers(target.model, image)}
-    pairs = [pair for share in shares if share.found for pair in copies(layers[share.layer], COPY, trial.seed, SHOWN)]
-    worst = max(shares, key=lambda share: share.share)
-    where = f", most in layer {worst.layer} ({len(worst.found)} of {worst.units})" if worst.found else ""
-    return trial.judge_share(
-        found,
-        units,
-        n_unit="units",
-        summary=f"{found} of {units} units of {len(shares)} layers have a copy in their layer, up to sign, rotation "
-        f"and flip{where}.",
-        locations=[Location(share.share, layer=share.layer) for share in shares if share.found][:SHOWN],
-        evidence=_copy_evidence(shares, pairs, layers),
-    )
-
-
-def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str, LayerKernels]) -> list[Evidence]:
-    """The table of the layers, and the pairs most alike with their kernels."""
-    from cnnaudit.core.evidence import images, table
-
-    rows = [
-        [s.layer, s.units, len(s.found), f"{s.share:.1%} ({s.interval[0]:.1%} to {s.interval[1]:.1%})", f"{s.null:.1%}"]
-        for s in shares
-    ]
-    columns = ["layer", "units", "with a copy", "share", "correlation of .9, permuted kernels"]
-    evidence = [table("Units with a copy, by layer", columns, rows)]
-    if not pairs:
-        return evidence
-    pairs = sorted(pairs, key=lambda pair: -abs(pair.correlation))[:SHOWN]
-    listed = [[p.layer, p.unit, p.other, round(p.correlation, 3), p.symmetry or "none"] for p in pairs]
-    averaged = {name: layers[name].averaged() for name in {pair.layer for pair in pairs}}
-    pictures = [
-        np.concatenate([_picture(averaged[pair.layer][unit]) for unit in (pair.unit, pair.other)], axis=2)
-        for pair in pairs
-    ]
-    captions = [f"{pair.layer}, units {pair.unit} and {pair.other}" for pair in pairs]
-    return [
-        *evidence,
-        table("The pairs most alike", ["layer", "unit", "other", "correlation", "the other is"], listed),
         images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]

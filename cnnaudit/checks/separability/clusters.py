@@ -1,4 +1,4 @@
-"""Do the features that a network gives to its classifier fall apart by class?"""
+"""Do the network's features fall into its classes by themselves, without being told the classes?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from cnnaudit.embedding.clusters import Clustering
     from cnnaudit.target import AuditTarget
 
+
 _SHOWN = 8  # clusters with a mean image
+
+
 _NULL = 1_000
+
+
 _LARGE = 128 * 128  # pixels
 
 
 @check(
-    "separability.clusters",
     question="Do the network's features fall into its classes by themselves, without being told the classes?",
     statistic="agreement of k-means clusters with the classes, beyond chance",
     unit="adjusted Rand index",
@@ -38,7 +42,7 @@ _LARGE = 128 * 128  # pixels
     "Hubert and Arabie, Comparing partitions, 1985",
     needs=("validation", "inside"),
 )
-def check_clusters(target: AuditTarget, trial: Trial) -> Finding:
+def clusters(context: CheckContext) -> Finding:
     """k-means on the features, and whether its clusters agree with the classes more than chance would have it.
 
     Features are the input of the first linear layer where that is at most 64 numbers, else of the last linear layer
@@ -56,10 +60,11 @@ def check_clusters(target: AuditTarget, trial: Trial) -> Finding:
     well measure .5 to .9), less what the interval of 500 images needs (.03), rounded outward to .05. Features that know
     nothing stay within .02 of 0. See `baselines/null/separability.clusters.json`.
     """
-    images, rows = _affordable(*trial.sample("validation"))
-    groups = _groups(target, trial, images, rows)
+    target = context.target
+    images, rows = _affordable(*context.sample("validation"))
+    groups = _groups(target, context, images, rows)
     features = _features(target, images)
-    seed = int(trial.generator("k-means").integers(2**31))
+    seed = int(context.generator("k-means").integers(2**31))
     found = _clusterings(features, groups, seed)
     table = np.stack([groups.white, groups.labels, *(one.labels for one in found)], axis=1)
     by_class, within = _agreements(table)
@@ -67,13 +72,13 @@ def check_clusters(target: AuditTarget, trial: Trial) -> Finding:
     interval = bootstrap_interval(
         table,
         lambda drawn: max(_agreements(drawn)),
-        rng=trial.generator("bootstrap"),
-        confidence=trial.confidence,
-        resamples=trial.profile.resamples,
+        rng=context.generator("bootstrap"),
+        confidence=context.confidence,
+        resamples=context.profile.resamples,
         bounds=(-1.0, 1.0),
     )
-    null = _null(table, trial.generator("permutations"))
-    return trial.judge(
+    null = _null(table, context.generator("permutations"))
+    return context.judge(
         statistic,
         interval,
         n=len(table),
@@ -105,11 +110,11 @@ def _affordable(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tenso
     return images[rows], rows
 
 
-def _groups(target: AuditTarget, trial: Trial, images: torch.Tensor, rows: np.ndarray) -> _Groups:
+def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, rows: np.ndarray) -> _Groups:
     """Classes and backgrounds of those images of the sample."""
     from cnnaudit.reading.polarity import two_backgrounds, white_background
 
-    split, drawn = target.split("validation"), trial.indices("validation")[rows]
+    split, drawn = target.split("validation"), context.indices("validation")[rows]
     labels = np.asarray(split.labels)[drawn]
     metadata = {name: column[drawn] for name, column in split.metadata.items()}
     white = white_background(images, metadata)
@@ -123,9 +128,9 @@ def _groups(target: AuditTarget, trial: Trial, images: torch.Tensor, rows: np.nd
 
 def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
     """The features that the classifier reads, as k-means compares them."""
+    from cnnaudit.embedding.clusters import comparable
     from cnnaudit.interventions import calls
     from cnnaudit.reading.features import few_features, last_features, read_features
-    from cnnaudit.embedding.clusters import comparable
     from cnnaudit.target import CPU_BATCH_PIXELS
 
     observed = calls(target.model, images[:1].to(target.device))

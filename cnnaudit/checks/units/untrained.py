@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, proportion_interval
@@ -17,22 +17,35 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.target import AuditTarget
     from cnnaudit.units import LayerKernels
     from cnnaudit.units.untrained import LayerNoise
 
+
 MOST_UNITS = 64  # of a layer, asked of their weights
+
+
 FEWEST_WEIGHTS = 48  # of a filter on several channels: with fewer, many trained ones pass for noise
+
+
 PERMUTATIONS = 99
+
+
 NOISE = 0.65  # share of high frequencies from which an optimum is noise, or less where a twin's is; white noise has .80
+
+
 STEPS = 32
+
+
 SMALL_SIDE = 64  # pixels
+
+
 OPTIMA = {True: 32, False: 8}  # units of a layer that are optimized, on small images and on larger ones
+
+
 TWINS = {True: 6, False: 0}  # untrained networks of small images differ; those of larger ones all have .77 to .84
 
 
 @check(
-    "units.untrained",
     question="Do the filters hold something, or the noise that training began with?",
     statistic="share of filters that cannot be told from noise",
     unit="share of filters",
@@ -44,7 +57,7 @@ TWINS = {True: 6, False: 0}  # untrained networks of small images differ; those 
     reference="Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017",
     needs=("validation", "inside"),
 )
-def check_untrained(target: AuditTarget, trial: Trial) -> list[Finding]:
+def untrained(context: CheckContext) -> list[Finding]:
     """The share of filters that look like their initialization; two findings.
 
     `weights`: in the worst layer, filters whose weights might as well have been shuffled (p > .05 of the permutation
@@ -67,18 +80,19 @@ def check_untrained(target: AuditTarget, trial: Trial) -> list[Finding]:
     optimized images after one pass over 10,000 images (.43 of its answers right), .5 after two, .3 after four and .1
     after seven.
     """
+    target = context.target
     from cnnaudit.units import kernels
 
-    images, _ = trial.sample("validation")
+    images, _ = context.sample("validation")
     found = kernels(target.model, images[:1].to(target.device))
-    return [_weights(trial.among(2), found), _optimized(trial.among(2), images)]
+    return [_weights(context.among(2), found), _optimized(context.among(2), images)]
 
 
-def _weights(trial: Trial, found: list[LayerKernels]) -> Finding:
+def _weights(context: CheckContext, found: list[LayerKernels]) -> Finding:
     """The filters of the worst layer whose weights might as well have been shuffled."""
     from cnnaudit.units.untrained import noise_p_values
 
-    seed = derive_seed(trial.seed, trial.target.name, trial.check.id)
+    seed = derive_seed(context.seed, context.target.name, context.check.id)
     rows = noise_p_values(found, most=MOST_UNITS, permutations=PERMUTATIONS, seed=seed)
     rows = [row for row in rows if row.tests and np.isfinite(row.p_values).any()]
     full = [row for row in rows if row.weights >= FEWEST_WEIGHTS and "spectrum" in row.tests]
@@ -86,15 +100,15 @@ def _weights(trial: Trial, found: list[LayerKernels]) -> Finding:
     if not full and not rest:
         most = max((layer.weights[0].size for layer in found), default=0)
         reason = f"no layer has filters that could be told from noise: the largest have {most} weights"
-        return trial.not_applicable(f"{reason}, {FEWEST_WEIGHTS} on several channels are needed", part="weights")
+        return context.not_applicable(f"{reason}, {FEWEST_WEIGHTS} on several channels are needed", part="weights")
     worst = max(full, key=lambda row: float(row.noise.mean())) if full else None
     judged = [worst] if worst else rest
     noise, n = int(sum(row.noise.sum() for row in judged)), sum(len(row.units) for row in judged)
     where = f"layer {worst.layer}" if worst else f"{len(rest)} layers of depthwise and 1x1 kernels"
     full_share = f", the worst of {len(full)} layers" if len(full) > 1 else ""
-    return trial.judge(
+    return context.judge(
         noise / n,
-        _interval(noise, n, n == sum(row.population for row in judged), trial),
+        _interval(noise, n, n == sum(row.population for row in judged), context),
         n=n,
         n_unit="filters",
         part="weights",
@@ -104,31 +118,31 @@ def _weights(trial: Trial, found: list[LayerKernels]) -> Finding:
             Location(float(row.noise.mean()), layer=row.layer)
             for row in sorted(full or rest, key=lambda row: -float(row.noise.mean()))
         ][:24],
-        evidence=_weights_evidence(trial, rows, full or rest),
+        evidence=_weights_evidence(context, rows, full or rest),
     )
 
 
-def _optimized(trial: Trial, images: torch.Tensor) -> Finding:
+def _optimized(context: CheckContext, images: torch.Tensor) -> Finding:
     """The units of the middle and the last convolution whose optimum is as rough as an untrained network's."""
     from cnnaudit.checks.fidelity._neuron_optimum import layers_of
     from cnnaudit.optimization import LOGITS
 
-    if getattr(trial.target.model, "batch", None) not in (None, 1):
-        return trial.not_applicable("the model takes batches of one size only", part="optimized")
-    image = images[:1].to(trial.target.device)
-    layers = layers_of(trial.target.model, image)[1]
+    if getattr(context.target.model, "batch", None) not in (None, 1):
+        return context.not_applicable("the model takes batches of one size only", part="optimized")
+    image = images[:1].to(context.target.device)
+    layers = layers_of(context.target.model, image)[1]
     if layers == [LOGITS]:
-        return trial.not_applicable("the network has one convolution; its optimum is the kernel", part="optimized")
-    read = _optima(trial, trial.target.model, image, layers)
-    null = _untrained_roughness(trial, images, layers)
+        return context.not_applicable("the network has one convolution; its optimum is the kernel", part="optimized")
+    read = _optima(context, context.target.model, image, layers)
+    null = _untrained_roughness(context, images, layers)
     noise = [layer.high >= null[layer.layer] for layer in read]
     found, n = int(sum(part.sum() for part in noise)), int(sum(len(part) for part in noise))
     if not n:
-        return trial.not_applicable("nothing moves the units that were asked", part="optimized")
+        return context.not_applicable("nothing moves the units that were asked", part="optimized")
     bounds = " and ".join(f"{null[layer.layer]:.0%}" for layer in read)
-    return trial.judge(
+    return context.judge(
         found / n,
-        _interval(found, n, n == sum(layer.population for layer in read), trial),
+        _interval(found, n, n == sum(layer.population for layer in read), context),
         n=n,
         n_unit="filters",
         part="optimized",
@@ -154,7 +168,7 @@ class _Optima:
     population: int
 
 
-def _optima(trial: Trial, model: nn.Module, image: torch.Tensor, layers: list[str]) -> list[_Optima]:
+def _optima(context: CheckContext, model: nn.Module, image: torch.Tensor, layers: list[str]) -> list[_Optima]:
     """Optimized images of some units of those layers; of those that nothing moves, none."""
     import torch
 
@@ -168,9 +182,9 @@ def _optima(trial: Trial, model: nn.Module, image: torch.Tensor, layers: list[st
     read = []
     for layer in layers:
         count = heights(model, torch.full((1, *shape), 0.5), layer).shape[1]
-        chosen = np.sort(trial.generator(layer).permutation(count)[:asked]).tolist()
+        chosen = np.sort(context.generator(layer).permutation(count)[:asked]).tolist()
         try:
-            found = maximize(model, unit(layer, chosen), shape, "none", steps=STEPS, seed=trial.seed)
+            found = maximize(model, unit(layer, chosen), shape, "none", steps=STEPS, seed=context.seed)
         except ModelError as error:
             raise UnsupportedError(f"no image can be optimized for the model: {error}") from error
         alive = [k for k, outcome in enumerate(found.outcome) if outcome != "dead"]
@@ -179,14 +193,14 @@ def _optima(trial: Trial, model: nn.Module, image: torch.Tensor, layers: list[st
     return read
 
 
-def _untrained_roughness(trial: Trial, images: torch.Tensor, layers: list[str]) -> dict[str, float]:
+def _untrained_roughness(context: CheckContext, images: torch.Tensor, layers: list[str]) -> dict[str, float]:
     """Per layer the share of high frequencies from which an optimum is noise: 95 % of those of twins, or .65."""
     from cnnaudit.models.untrained import untrained_twin
 
-    few, drawn = images[:16].to(trial.target.device), []
+    few, drawn = images[:16].to(context.target.device), []
     for seed in range(TWINS[max(images.shape[2:]) <= SMALL_SIDE]):
-        twin = untrained_twin(trial.target.model, few, seed=derive_seed(trial.seed, "twin", seed))
-        drawn.append(_optima(trial, twin, few[:1], layers) if twin is not None else [])
+        twin = untrained_twin(context.target.model, few, seed=derive_seed(context.seed, "twin", seed))
+        drawn.append(_optima(context, twin, few[:1], layers) if twin is not None else [])
     null = dict.fromkeys(layers, NOISE)
     for parts in zip(*drawn):
         high = np.concatenate([part.high for part in parts])
@@ -195,12 +209,12 @@ def _untrained_roughness(trial: Trial, images: torch.Tensor, layers: list[str]) 
     return null
 
 
-def _interval(found: int, n: int, every: bool, trial: Trial) -> tuple[float, float]:
+def _interval(found: int, n: int, every: bool, context: CheckContext) -> tuple[float, float]:
     """Exact binomial over filters; the share itself where all were asked, since nothing was sampled."""
-    return (found / n, found / n) if every else proportion_interval(found, n, trial.confidence)
+    return (found / n, found / n) if every else proportion_interval(found, n, context.confidence)
 
 
-def _weights_evidence(trial: Trial, rows: list[LayerNoise], judged: list[LayerNoise]) -> list[Evidence]:
+def _weights_evidence(context: CheckContext, rows: list[LayerNoise], judged: list[LayerNoise]) -> list[Evidence]:
     """The layers with their shares of noise, the judged ones first."""
     from cnnaudit.core.evidence import bars, table
 
@@ -215,7 +229,9 @@ def _weights_evidence(trial: Trial, rows: list[LayerNoise], judged: list[LayerNo
     shares = {row.layer: float(row.noise.mean()) for row in order if row.layer in of}
     return [
         table("Filters that cannot be told from noise (chance: .95)", columns, shown),
-        bars("Share of filters like noise, judged layers", shares, label="share of filters", tolerance=trial.tolerance),
+        bars(
+            "Share of filters like noise, judged layers", shares, label="share of filters", tolerance=context.tolerance
+        ),
     ]
 
 

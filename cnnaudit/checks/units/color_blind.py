@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, proportion_interval
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.target import AuditTarget
     from cnnaudit.units.color import LayerColor
 
+
 PHOTOGRAPHS, TWIN_IMAGES = 24, 8  # of 224 x 224, each shown in four hues
+
+
 STEPS, OPTIMA = 64, {True: 32, False: 8}  # of an ascent; units of a layer, on images of at most 64 pixels and larger
+
+
 LEAST_COLOR = 0.01  # root mean square distance of pixels from gray, below which images are gray
 
 
 @check(
-    "units.color_blind",
     question="Does the network see color?",
     statistic="share of units that are blind to color",
     unit="share of units",
@@ -38,7 +41,7 @@ LEAST_COLOR = 0.01  # root mean square distance of pixels from gray, below which
     reference="Garriga, Studying the characterisation of deep CNN neurons, 2019",
     needs=("validation", "inside"),
 )
-def check_color_blind(target: AuditTarget, trial: Trial) -> list[Finding]:
+def color_blind(context: CheckContext) -> list[Finding]:
     """The share of units that have nothing to do with color, read three ways; three findings.
 
     `weights`: kernels of the layers that read the image itself with less than .3 of their energy outside the gray axis
@@ -59,7 +62,7 @@ def check_color_blind(target: AuditTarget, trial: Trial) -> list[Finding]:
     """
     from cnnaudit.units.color import OPTIMIZED, WEIGHTS
 
-    images, asked = _some(trial), trial.among(3)
+    images, asked = _some(context), context.among(3)
     if images.shape[1] != 3:
         raise UnsupportedError("gray images have no color")
     by_weights, kernels = _weights(asked, images)
@@ -68,24 +71,24 @@ def check_color_blind(target: AuditTarget, trial: Trial) -> list[Finding]:
     return [by_weights, by_optima, _response(asked, images, others)]
 
 
-def _some(trial: Trial) -> torch.Tensor:
-    """The images of the trial, as many as 24 photographs of 224 x 224 have pixels."""
-    images, _ = trial.sample("validation")
+def _some(context: CheckContext) -> torch.Tensor:
+    """The images of the context, as many as 24 photographs of 224 x 224 have pixels."""
+    images, _ = context.sample("validation")
     count = max(16, PHOTOGRAPHS * 224 * 224 // (images.shape[2] * images.shape[3]))
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
-def _weights(trial: Trial, images: torch.Tensor) -> tuple[Finding, list[LayerColor]]:
+def _weights(context: CheckContext, images: torch.Tensor) -> tuple[Finding, list[LayerColor]]:
     """The kernels that read the image itself."""
     from cnnaudit.units.color import WEIGHTS, kernel_color
 
     try:
-        read = kernel_color(trial.target.model, images[:1].to(trial.target.device))
+        read = kernel_color(context.target.model, images[:1].to(context.target.device))
     except UnsupportedError as reason:
-        return trial.not_applicable(str(reason), part="weights"), []
+        return context.not_applicable(str(reason), part="weights"), []
     values = np.concatenate([layer.values for layer in read])
     blind, n = int((values < WEIGHTS).sum()), len(values)
-    finding = trial.judge(
+    finding = context.judge(
         blind / n,
         (blind / n, blind / n),
         n=n,
@@ -99,22 +102,22 @@ def _weights(trial: Trial, images: torch.Tensor) -> tuple[Finding, list[LayerCol
     return finding, read
 
 
-def _optimized(trial: Trial, images: torch.Tensor) -> tuple[Finding, list[LayerColor]]:
+def _optimized(context: CheckContext, images: torch.Tensor) -> tuple[Finding, list[LayerColor]]:
     """The units of the first and the middle convolution whose optimum does not depend on its hue."""
     from cnnaudit.units.color import OPTIMIZED, PEAKS, peak_spread
 
-    if getattr(trial.target.model, "batch", None) not in (None, 1):
-        return trial.not_applicable("the model takes batches of one size only", part="optimized"), []
-    optima, read = _optima(trial, images[:1].to(trial.target.device))
+    if getattr(context.target.model, "batch", None) not in (None, 1):
+        return context.not_applicable("the model takes batches of one size only", part="optimized"), []
+    optima, read = _optima(context, images[:1].to(context.target.device))
     values = np.concatenate([layer.values for layer in read])
     n = int(np.isfinite(values).sum())
     if not n:
-        return trial.not_applicable("nothing moves the units that were asked", part="optimized"), []
+        return context.not_applicable("nothing moves the units that were asked", part="optimized"), []
     blind, every = int((values < OPTIMIZED).sum()), n == sum(layer.population for layer in read)
     alike = int((peak_spread(optima) <= PEAKS).sum())
-    finding = trial.judge(
+    finding = context.judge(
         blind / n,
-        (blind / n, blind / n) if every else proportion_interval(blind, n, trial.confidence),
+        (blind / n, blind / n) if every else proportion_interval(blind, n, context.confidence),
         n=n,
         n_unit="units",
         part="optimized",
@@ -126,7 +129,7 @@ def _optimized(trial: Trial, images: torch.Tensor) -> tuple[Finding, list[LayerC
     return finding, read
 
 
-def _optima(trial: Trial, image: torch.Tensor) -> tuple[torch.Tensor, list[LayerColor]]:
+def _optima(context: CheckContext, image: torch.Tensor) -> tuple[torch.Tensor, list[LayerColor]]:
     """Optimized images of units of the first and the middle convolution, and what they lose with their hue."""
     import torch
 
@@ -135,7 +138,7 @@ def _optima(trial: Trial, image: torch.Tensor) -> tuple[torch.Tensor, list[Layer
     from cnnaudit.units.color import hue_loss
     from cnnaudit.units.responses import outlets
 
-    model = trial.target.model
+    model = context.target.model
     every = [outlet for outlet in outlets(model, image) if outlet.spatial]
     if not every:
         raise UnsupportedError("the model has no 2-d convolution")
@@ -144,10 +147,10 @@ def _optima(trial: Trial, image: torch.Tensor) -> tuple[torch.Tensor, list[Layer
     shape = size_of(model, size, [outlet.before for outlet in chosen], most=SMALL)
     optima, read = [], []
     for outlet in chosen:
-        order = trial.generator(outlet.layer).permutation(outlet.units)[: OPTIMA[max(size[1:]) <= SMALL]]
+        order = context.generator(outlet.layer).permutation(outlet.units)[: OPTIMA[max(size[1:]) <= SMALL]]
         units = np.sort(order).tolist()
         try:
-            found = maximize(model, channel(outlet.before, units), shape, steps=STEPS, seed=trial.seed)
+            found = maximize(model, channel(outlet.before, units), shape, steps=STEPS, seed=context.seed)
         except ModelError as error:
             raise UnsupportedError(f"no image can be optimized for the model: {error}") from error
         optima.append(found.images.cpu())
@@ -155,16 +158,18 @@ def _optima(trial: Trial, image: torch.Tensor) -> tuple[torch.Tensor, list[Layer
     return torch.cat(optima), read
 
 
-def _response(trial: Trial, images: torch.Tensor, others: list[tuple[str, float, list[LayerColor]]]) -> Finding:
+def _response(
+    context: CheckContext, images: torch.Tensor, others: list[tuple[str, float, list[LayerColor]]]
+) -> Finding:
     """The units of all layers whose answers do not mind the hue; `others` are the other readings, with thresholds."""
     from cnnaudit.units.color import RESPONSE, LayerColor, hue_moments, relative_change
 
     if float((images - images.mean(1, keepdim=True)).square().mean().sqrt()) < LEAST_COLOR:
-        return trial.not_applicable("the images have three channels and no color", part="response")
+        return context.not_applicable("the images have three channels and no color", part="response")
     try:
-        layers = hue_moments(trial.target.model, images, batch_size=trial.target.batch_size)
+        layers = hue_moments(context.target.model, images, batch_size=context.target.batch_size)
     except UnsupportedError as reason:
-        return trial.not_applicable(str(reason), part="response")
+        return context.not_applicable(str(reason), part="response")
     moments = np.concatenate([values for _, values in layers], axis=2)
     read = [
         LayerColor(layer, np.arange(values.shape[2]), relative_change(values.mean(axis=0)), values.shape[2])
@@ -177,17 +182,17 @@ def _response(trial: Trial, images: torch.Tensor, others: list[tuple[str, float,
         return float((values < RESPONSE).sum() / max(1, np.isfinite(values).sum()))
 
     statistic, moving = share(np.arange(len(images))), int(sum(np.isfinite(layer.values).sum() for layer in read))
-    twin = _twin(trial, images)
+    twin = _twin(context, images)
     beside = f"; of an untrained twin {_share(twin):.0%} do" if twin else ""
     interval = bootstrap_interval(
         np.arange(len(images)),
         share,
-        rng=trial.generator("response"),
-        confidence=trial.confidence,
-        resamples=trial.resamples,
+        rng=context.generator("response"),
+        confidence=context.confidence,
+        resamples=context.resamples,
         bounds=(0, 1),
     )
-    return trial.judge(
+    return context.judge(
         statistic,
         interval,
         n=len(images),
@@ -199,14 +204,14 @@ def _response(trial: Trial, images: torch.Tensor, others: list[tuple[str, float,
     )
 
 
-def _twin(trial: Trial, images: torch.Tensor) -> list[LayerColor]:
+def _twin(context: CheckContext, images: torch.Tensor) -> list[LayerColor]:
     """The same reading of an untrained twin; empty where there is none."""
     from cnnaudit.models.untrained import untrained_twin
     from cnnaudit.units.color import hue_sensitivity
 
     few = images[np.linspace(0, len(images) - 1, min(len(images), TWIN_IMAGES)).astype(int)]
-    twin = untrained_twin(trial.target.model, few.to(trial.target.device), seed=trial.seed)
-    return hue_sensitivity(twin, few, batch_size=trial.target.batch_size) if twin is not None else []
+    twin = untrained_twin(context.target.model, few.to(context.target.device), seed=context.seed)
+    return hue_sensitivity(twin, few, batch_size=context.target.batch_size) if twin is not None else []
 
 
 def _share(read: list[LayerColor]) -> float:

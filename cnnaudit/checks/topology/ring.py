@@ -1,4 +1,4 @@
-"""What shape do the kernels of a layer have together?"""
+"""Is there a loop in kernel space beyond what initialization noise and a covariance-matched Gaussian give?"""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.target import AuditTarget
     from cnnaudit.topology import Ring
     from cnnaudit.units import LayerKernels
 
+
 FEWEST_KERNELS = 200
+
+
 LAYERS = 4  # at quick
+
+
 DRAWS, RESAMPLES, LANDMARKS = 5, 20, 120
+
+
 COVERS = tuple((bins, overlap) for bins in (4, 5, 6) for overlap in (0.1, 0.3))
+
+
 SHOWN = 24
+
+
 _COUNTS = ("nodes", "betti", "longest")
 
 
 @check(
-    "topology.ring",
     question="Is there a loop in kernel space beyond what initialization noise and a covariance-matched Gaussian give?",
     statistic="lifetime of the longest loop of kernels, less that of the nearest null",
     unit="share of a circle's lifetime",
@@ -39,7 +48,7 @@ _COUNTS = ("nodes", "betti", "longest")
     "Topological approaches to deep learning, 2018",
     needs=("validation", "inside"),
 )
-def check_ring(target: AuditTarget, trial: Trial) -> list[Finding]:
+def ring(context: CheckContext) -> list[Finding]:
     """The longest lifetime in the first persistent homology of a layer's kernels, beyond three nulls; one per layer.
 
     Kernels lose their mean and are divided by their norm, the densest .3 of at most 4,000 are kept, and 120 landmarks
@@ -59,17 +68,18 @@ def check_ring(target: AuditTarget, trial: Trial) -> list[Finding]:
     covariance alone, and where a third of the kernels are such a slope at a signal-to-noise of 4 and the others noise,
     the check finds 14 of 20 and leaves 6 undecided.
     """
+    target = context.target
     from cnnaudit.topology import ring
     from cnnaudit.topology.nulls import Settings
     from cnnaudit.units import kernels
 
-    images, _ = trial.sample("validation")
-    layers = _chosen(trial, kernels(target.model, images[:1].to(target.device)))
-    seed = derive_seed(trial.seed, target.name, trial.check.id)
+    images, _ = context.sample("validation")
+    layers = _chosen(context, kernels(target.model, images[:1].to(target.device)))
+    seed = derive_seed(context.seed, target.name, context.check.id)
     settings = Settings(landmarks=LANDMARKS)
     return [
         _judged(
-            trial.among(len(layers)),
+            context.among(len(layers)),
             layer,
             ring(layer.each(), draws=DRAWS, resamples=RESAMPLES, settings=settings, seed=seed, covers=COVERS),
         )
@@ -77,7 +87,7 @@ def check_ring(target: AuditTarget, trial: Trial) -> list[Finding]:
     ]
 
 
-def _chosen(trial: Trial, layers: list[LayerKernels]) -> list[LayerKernels]:
+def _chosen(context: CheckContext, layers: list[LayerKernels]) -> list[LayerKernels]:
     """The layers to look at."""
     from cnnaudit.topology.nulls import directions
 
@@ -91,17 +101,17 @@ def _chosen(trial: Trial, layers: list[LayerKernels]) -> list[LayerKernels]:
             f"no layer has {FEWEST_KERNELS} kernels of 3 x 3 weights or more that are not constant, the largest has "
             f"{max(counts)}: fewer leave gaps in any loop"
         )
-    limit = {"quick": LAYERS, "standard": 2 * LAYERS}.get(trial.profile.name, len(large))
+    limit = {"quick": LAYERS, "standard": 2 * LAYERS}.get(context.profile.name, len(large))
     return [large[k] for k in np.unique(np.linspace(0, len(large) - 1, min(limit, len(large))).round().astype(int))]
 
 
-def _judged(trial: Trial, layer: LayerKernels, found: Ring) -> Finding:
+def _judged(context: CheckContext, layer: LayerKernels, found: Ring) -> Finding:
     """The finding of one layer."""
     from cnnaudit.topology._ring import LARGEST
 
-    statistic, half = found.excess, _half_width(trial, found)
+    statistic, half = found.excess, _half_width(context, found)
     null = found.null[found.nearest]
-    return trial.judge(
+    return context.judge(
         statistic,
         (statistic - half, statistic + half),
         n=found.kernels,
@@ -113,11 +123,11 @@ def _judged(trial: Trial, layer: LayerKernels, found: Ring) -> Finding:
         f"{np.median(null) / LARGEST:.2f}; half of the Mapper graphs hold a loop of "
         f"{f'{found.stable_loop} edges' if found.stable_loop else 'no more than three edges'}.",
         locations=[Location(float(statistic), layer=layer.layer)],
-        evidence=_evidence(trial, layer, found),
+        evidence=_evidence(context, layer, found),
     )
 
 
-def _half_width(trial: Trial, found: Ring) -> float:
+def _half_width(context: CheckContext, found: Ring) -> float:
     """Of Student's interval of the excess: the spread of draws and of the null's clouds together."""
     from scipy.stats import t
 
@@ -125,10 +135,10 @@ def _half_width(trial: Trial, found: Ring) -> float:
 
     null = found.null[found.nearest]
     deviation = float(np.hypot(found.lifetimes.std(ddof=1), null.std(ddof=1)))
-    return float(t.ppf((1 + trial.confidence) / 2, len(null) - 1)) * deviation / LARGEST
+    return float(t.ppf((1 + context.confidence) / 2, len(null) - 1)) * deviation / LARGEST
 
 
-def _evidence(trial: Trial, layer: LayerKernels, found: Ring) -> list[Evidence]:
+def _evidence(context: CheckContext, layer: LayerKernels, found: Ring) -> list[Evidence]:
     """The nulls with the lifetime, kernels around the loop, and the Mapper graphs."""
     from cnnaudit.core import evidence
     from cnnaudit.topology._graph_loops import stable_loop

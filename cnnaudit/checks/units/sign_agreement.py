@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import Trial, check
+from cnnaudit.checks.registry import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, permutation_p_value
@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.checks.fidelity._unit_patterns import UnitPatterns
-    from cnnaudit.target import AuditTarget
+    from cnnaudit.core.evidence import Evidence
     from cnnaudit.units import SignAgreement
 
+
 UNITS = 36  # over all layers, at quick
+
+
 MOST_PIXELS = 64 * 224 * 224  # of real images among which the top ones are searched
+
+
 SMALL = 64  # pixels a side: an untrained copy is asked too
+
+
 PARTS = {"top_images": "their top images", "optimized": "their optimized images"}
 
 
 @check(
-    "units.sign_agreement",
     question="Do the signs of a unit's averaged kernel show what the unit looks for?",
     statistic="mean rank of a unit's own averaged kernel among those of its layer",
     unit="share of kernels",
@@ -41,7 +46,7 @@ PARTS = {"top_images": "their top images", "optimized": "their optimized images"
     reference="Garriga, Studying the characterisation of deep CNN neurons, 2019",
     needs=("validation", "inside"),
 )
-def check_sign_agreement(target: AuditTarget, trial: Trial) -> list[Finding]:
+def sign_agreement(context: CheckContext) -> list[Finding]:
     """How well a unit's averaged kernel tells the pattern that drives it, against the kernels of other units.
 
     For units of the first, the middle and the last convolution whose units average several kernels (36 in all at
@@ -60,24 +65,26 @@ def check_sign_agreement(target: AuditTarget, trial: Trial) -> list[Finding]:
     Tolerance: of networks whose units look for their averaged kernel 99 % measure at least .9, those whose kernels
     cancel in the average about .5 and never above .6; half way between chance and certainty: .75.
     """
+    target = context.target
     from cnnaudit.checks.fidelity._neuron_optimum import size_of
     from cnnaudit.checks.fidelity._unit_patterns import averaging_layers
 
     if getattr(target.model, "batch", None) not in (None, 1):
         raise UnsupportedError("the model takes batches of one size only, and optimized images leave the batch")
-    images = _real(trial)
+    images = _real(context)
     layers = averaging_layers(target.model, images[:1].to(target.device))
     if not layers:
         raise UnsupportedError("no convolution averages several spatial kernels: a unit with one kernel is that kernel")
     layers = [layers[k] for k in sorted({0, (len(layers) - 1) // 2, len(layers) - 1})]
-    count = UNITS * (1 if trial.profile.name == "quick" else 3) // len(layers)
+    count = UNITS * (1 if context.profile.name == "quick" else 3) // len(layers)
     asked = {
-        layer.layer: np.sort(trial.generator("units", layer.layer).permutation(layer.units)[:count]) for layer in layers
+        layer.layer: np.sort(context.generator("units", layer.layer).permutation(layer.units)[:count])
+        for layer in layers
     }
     shape = size_of(target.model, (images.shape[1], images.shape[2], images.shape[3]), list(asked))
-    found = _compared(trial, target.model, images, asked, shape)
-    untrained = _untrained(trial, images, asked, shape)
-    return [_finding(trial.among(2), part, found[part], untrained.get(part), images) for part in PARTS]
+    found = _compared(context, target.model, images, asked, shape)
+    untrained = _untrained(context, images, asked, shape)
+    return [_finding(context.among(2), part, found[part], untrained.get(part), images) for part in PARTS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +97,19 @@ class _Layer:
 
 
 def _compared(
-    trial: Trial, model: nn.Module, images: torch.Tensor, asked: Mapping[str, np.ndarray], shape: tuple[int, int, int]
+    context: CheckContext,
+    model: nn.Module,
+    images: torch.Tensor,
+    asked: Mapping[str, np.ndarray],
+    shape: tuple[int, int, int],
 ) -> dict[str, list[_Layer]]:
     """The layers that were asked, by part."""
     from cnnaudit.checks.fidelity._unit_patterns import averaging_layers, unit_patterns
     from cnnaudit.units import sign_agreement
 
-    seed = derive_seed(trial.seed, trial.target.name, trial.check.id)
+    seed = derive_seed(context.seed, context.target.name, context.check.id)
     found: dict[str, list[_Layer]] = {part: [] for part in PARTS}
-    for layer in averaging_layers(model, images[:1].to(trial.target.device)):
+    for layer in averaging_layers(model, images[:1].to(context.target.device)):
         if layer.layer not in asked:
             continue
         patterns = unit_patterns(model, images, layer, asked[layer.layer], shape, seed=seed)
@@ -109,17 +120,17 @@ def _compared(
 
 
 def _untrained(
-    trial: Trial, images: torch.Tensor, asked: Mapping[str, np.ndarray], shape: tuple[int, int, int]
+    context: CheckContext, images: torch.Tensor, asked: Mapping[str, np.ndarray], shape: tuple[int, int, int]
 ) -> dict[str, float]:
     """The mean rank in an untrained copy, by part; nothing where images are large, as it costs as much again."""
     from cnnaudit.models.untrained import untrained_twin
 
     if max(images.shape[2:]) > SMALL:
         return {}
-    twin = untrained_twin(trial.target.model, images[:64].to(trial.target.device), seed=trial.seed)
+    twin = untrained_twin(context.target.model, images[:64].to(context.target.device), seed=context.seed)
     if twin is None:
         return {}
-    found = _compared(trial, twin, images, asked, shape)
+    found = _compared(context, twin, images, asked, shape)
     return {part: _mean(layers) for part, layers in found.items() if layers}
 
 
@@ -128,29 +139,31 @@ def _mean(layers: list[_Layer]) -> float:
     return float(np.concatenate([layer.agreement.rank for layer in layers]).mean())
 
 
-def _real(trial: Trial) -> torch.Tensor:
-    """The images of the trial, as many as 64 photographs of 224 x 224 have pixels."""
-    images, _ = trial.sample("validation")
+def _real(context: CheckContext) -> torch.Tensor:
+    """The images of the context, as many as 64 photographs of 224 x 224 have pixels."""
+    images, _ = context.sample("validation")
     count = max(16, MOST_PIXELS // (images.shape[2] * images.shape[3]))
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
-def _finding(trial: Trial, part: str, layers: list[_Layer], untrained: float | None, images: torch.Tensor) -> Finding:
+def _finding(
+    context: CheckContext, part: str, layers: list[_Layer], untrained: float | None, images: torch.Tensor
+) -> Finding:
     """The finding of one kind of pattern."""
     found = [layer.agreement for layer in layers]
     ranks = np.concatenate([layer.rank for layer in found])
     interval = bootstrap_interval(
         ranks,
         lambda values: float(values.mean()),
-        rng=trial.generator("bootstrap", part),
-        confidence=trial.confidence,
-        resamples=trial.resamples,
+        rng=context.generator("bootstrap", part),
+        confidence=context.confidence,
+        resamples=context.resamples,
         bounds=(0, 1),
     )
     matching = float(np.concatenate([layer.matching for layer in found]).mean())
     correlation = float(np.concatenate([layer.correlation for layer in found]).mean())
     beside = "" if untrained is None else f"; in an untrained copy: {untrained:.0%}"
-    return trial.judge(
+    return context.judge(
         _mean(layers),
         interval,
         n=len(ranks),
@@ -165,13 +178,13 @@ def _finding(trial: Trial, part: str, layers: list[_Layer], untrained: float | N
             )
             for layer in layers
             for k in np.argsort(layer.agreement.rank, kind="stable")
-            if layer.agreement.rank[k] < trial.tolerance
+            if layer.agreement.rank[k] < context.tolerance
         ][:24],
-        evidence=_evidence(trial, part, layers, images),
+        evidence=_evidence(context, part, layers, images),
     )
 
 
-def _evidence(trial: Trial, part: str, layers: list[_Layer], images: torch.Tensor) -> list[Evidence]:
+def _evidence(context: CheckContext, part: str, layers: list[_Layer], images: torch.Tensor) -> list[Evidence]:
     """The layers, the null, and kernels beside what they should show."""
     from cnnaudit.core.evidence import null_distribution, table
 
@@ -181,7 +194,9 @@ def _evidence(trial: Trial, part: str, layers: list[_Layer], images: torch.Tenso
         kernels, a = layer.patterns.layer, layer.agreement
         values = [round(float(value.mean()), 2) for value in (a.rank, a.shuffled, a.correlation, a.matching)]
         rows.append([kernels.layer, kernels.units, len(a.units), *values])
-    draws = [layer.agreement.null(trial.resamples, trial.generator("null", part, k)) for k, layer in enumerate(layers)]
+    draws = [
+        layer.agreement.null(context.resamples, context.generator("null", part, k)) for k, layer in enumerate(layers)
+    ]
     null = np.average(draws, axis=0, weights=[len(layer.agreement.units) for layer in layers])
     p_value = permutation_p_value(_mean(layers), null)
     return [
@@ -191,7 +206,7 @@ def _evidence(trial: Trial, part: str, layers: list[_Layer], images: torch.Tenso
             null,
             _mean(layers),
             label="mean rank",
-            tolerance=trial.tolerance,
+            tolerance=context.tolerance,
         ),
         *(_pictures(part, layer, images) for layer in layers if images.shape[1] in (1, 3)),
     ]

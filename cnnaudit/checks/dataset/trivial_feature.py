@@ -1,0 +1,73 @@
+"""Do a few hand-made features explain as much as the model?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks.dataset._shared import _THESIS, _labels
+
+_TREE_IMAGES = 10_000
+
+
+@check(
+    question="Do a few hand-made features explain as much as the model?",
+    statistic="above-chance accuracy of a small tree on hand-made features, over the model's",
+    unit="ratio",
+    direction="at_most",
+    tolerance=0.85,
+    gate=True,
+    remedy="Balance the named feature over the classes (same area, brightness, color, file format), or show that it is "
+    "the property the model is meant to use. A model has no reason to learn more than the easiest sufficient feature.",
+    reference=f"{_THESIS}, figure 5",
+    needs=("train", "validation"),
+)
+def trivial_feature(context: CheckContext) -> Finding:
+    """How much of what the model achieves a decision tree of few leaves achieves on features anybody could count.
+
+    (b_tree - 1/K) / (1 - 1/K) over the same for the model, b the balanced accuracy on the validation sample. The tree
+    has max(6, 2K) leaves and is fitted to the training sample; features: `cnnaudit.reading.hand_made.hand_made` and the
+    files' size and aspect. A tree of max(16, 5K) leaves is reported beside it. The interval is a Bayesian bootstrap
+    over the validation images (`cnnaudit.core.statistics.balanced.draw_counts`). A model at chance cannot be explained: not
+    applicable.
+
+    Tolerance: 99 % point of clean data, .82 (two digits that differ in ink, such as 0 and 1), rounded up to .85.
+    """
+    target = context.target
+    from cnnaudit.checks.dataset import _pictures as pictures
+    from cnnaudit.core.statistics import balanced as scores
+    from cnnaudit.reading.hand_made import explain, hand_made
+
+    truth = _labels(context.sample("validation"), "validation")
+    answers = context.predictions("validation").argmax(1).numpy()
+    rng = context.generator()
+    if scores.balanced_interval(answers, truth, context.confidence, rng)[0] <= 0:
+        raise UnsupportedError(
+            f"on {len(truth)} images the model is not clearly above chance, so there is nothing to explain"
+        )
+    n = context.profile.images or _TREE_IMAGES
+    sample, rows = target.sample("train", n, context.seed), target.draw("train", n, context.seed)
+    labels = _labels(sample, "train")
+    known = hand_made(sample[0], target.split("train").properties(rows))
+    asked = hand_made(
+        context.sample("validation")[0], target.split("validation").properties(context.indices("validation"))
+    )
+    known = {name: column for name, column in known.items() if name in asked}
+    columns, questions = (np.stack([of[name] for name in known], axis=1) for of in (known, asked))
+    found = explain((columns, labels), (questions, truth), answers, context.confidence, rng)
+    first = list(known)[int(found.tree.feature_importances_.argmax())]
+    return context.judge(
+        found.ratio,
+        found.interval,
+        n=len(truth),
+        summary=f"A tree of {found.tree.get_n_leaves()} leaves, mostly on '{first}', reaches {found.ratio:.0%} of what "
+        f"the model reaches above chance; a larger one {found.larger / found.model:.0%}.",
+        evidence=pictures.of_tree(found, known, labels, target.classes),
+    )

@@ -1,0 +1,85 @@
+"""Do the methods that look inside leave the model as it was, and does every ReLU follow their rule?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core import evidence
+from cnnaudit.core.findings import Finding, Location
+
+if TYPE_CHECKING:
+    import torch
+
+from cnnaudit.checks.fidelity._shared import _effort, _judged, _subject
+
+
+@check(
+    question="Do the methods that look inside leave the model as it was, and does every ReLU follow their rule?",
+    statistic="promises that do not hold",
+    unit="promises",
+    direction="at_most",
+    tolerance=0,
+    gate=True,
+    remedy="Write every ReLU as nn.ReLU, F.relu or clamp(min=0), so that its backward rule can be replaced, and change "
+    "no buffer in the forward pass of a model in eval() mode; until then believe none of the pictures named here.",
+    reference="What hooks on modules miss: pytorch/captum issues 1082 and 973",
+    needs=("validation", "inside"),
+    exact=True,
+)
+def integrity(context: CheckContext) -> Finding:
+    """Broken promises: the model's state and logits before and after each method, and the reach of the ReLU rules.
+
+    Counted are (1) what a plain forward pass changes in the model; (2) for the rules `deconvnet` and `guided`, every
+    call whose answer is the ReLU of its input without following the rule (found by its values, so that `x * (x > 0)` is
+    too), and logits inside the rule that are not bit-identical; (3) for each method, parameters, buffers, `.grad`,
+    `requires_grad`, modes, hooks, the global random state, the images or the logits afterwards that are not what they
+    were, bit by bit; (4) guided backpropagation equal to the gradient although a negative gradient met an active ReLU.
+    All on 2 images; methods whose cost exceeds the profile are left out. The tolerance is 0: it is arithmetic.
+    """
+    target = context.target
+    from cnnaudit.checks.fidelity._effort import affordable
+    from cnnaudit.checks.fidelity._integrity import integrity
+
+    subject, spec = _subject(context), target.input
+    counts, refused = affordable(_attributions(), _effort(context), spec.channels, spec.size)
+    found = integrity(target.model, subject.images[:2], subject.classes[:2], {n: _compute(context, n) for n in counts})
+    broken, count = found.broken, len(found.broken)
+    faulty = {item.who for item in broken}
+    rows = [[item.who, item.promise, item.layer or None] for item in broken]
+    answers = [*([name, "broken" if name in faulty else "holds"] for name in found.asked)]
+    answers += [[name, reason] for name, reason in {**refused, **found.refused}.items()]
+    summary = (
+        f"{count} promise{'s do' if count > 1 else ' does'} not hold; the first: {broken[0].who}"
+        f"{f' at {broken[0].layer}' if broken[0].layer else ''}, {broken[0].promise}."
+        if broken
+        else f"The model and its logits stay as they are, bit by bit, through {len(found.asked) - 1} methods and "
+        "rules, and every ReLU follows its rule."
+    )
+    return context.judge(
+        count,
+        (count, count),
+        n=len(found.asked),
+        n_unit="methods and rules",
+        summary=summary,
+        locations=[Location(1, layer=item.layer) for item in broken if item.layer],
+        evidence=[
+            *([evidence.table("What does not hold", ["who", "promise", "layer"], rows)] if rows else []),
+            evidence.table("Methods and rules", ["asked", "answer"], answers),
+        ],
+    )
+
+
+def _attributions() -> list[str]:
+    """The names of all methods that are no baselines."""
+    from cnnaudit.attribution.methods import METHODS
+
+    return _judged(METHODS)
+
+
+def _compute(context: CheckContext, name: str) -> Callable[..., torch.Tensor]:
+    """A method with a generator of its own."""
+    from cnnaudit.checks.fidelity._quiet import quiet
+
+    return lambda model, images, classes: quiet(name, model, images, classes, context.torch_generator(name))

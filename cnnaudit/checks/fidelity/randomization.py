@@ -1,0 +1,94 @@
+"""Does the picture change when the network's weights are random?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding
+
+if TYPE_CHECKING:
+    from cnnaudit.checks.fidelity._randomization import Randomization
+from cnnaudit.checks.fidelity._shared import _effort, _interval, _judged, _maps, _refusals, _title
+
+_ADEBAYO = "Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (arXiv 1810.03292)"
+
+
+@check(
+    question="Does the picture change when the network's weights are random?",
+    statistic="share of the map that survives random weights",
+    unit="share of rank similarity",
+    direction="at_most",
+    tolerance=0.5,
+    gate=False,
+    remedy="Do not read this method's pictures as explanations of this model: they mostly show the image, as an edge "
+    "detector does. Use a method that passes, and show the edge detector's picture beside it.",
+    reference=f"{_ADEBAYO}; Hedström et al., A fresh look at sanity checks for saliency maps, 2024 (arXiv 2401.06465)",
+    needs=("validation",),
+)
+def randomization(context: CheckContext) -> list[Finding]:
+    """For each method, how much of a map's likeness to itself survives when all weights are drawn anew.
+
+    (s_random - s_other) / (1 - s_other), with s Spearman's rank correlation of saliency maps on a grid of at most
+    28 x 28 cells: s_random with the map of the same image in a network of random weights (a new one for each image), so
+    that the interval, a bootstrap over images, covers networks too), s_other with maps of other images. 1 for an edge
+    detector, 0 for a map that is no more like than another image's.
+
+    Known confounds of the test and what is done about them: the layers from the top down keep what is below, so that
+    the verdict rests on all layers (Binder et al. 2023), the upper ones are shown; maps full of noise change whatever
+    happens, so that s_itself, with the map of the same image under faint noise, must exceed s_other by .1, else nothing
+    is judged (the concern of sMPRT); complexity rises in a random network, and is shown (eMPRT).
+
+    Tolerance: half of the map. The 99 % point of the gradient in trained networks is .10, and the interval of 16
+    networks reaches up to .4 beyond.
+    """
+    target = context.target
+    from cnnaudit.checks.fidelity._evaluate import randomizations
+    from cnnaudit.checks.fidelity._figures import randomization_pictures, randomization_tables
+    from cnnaudit.checks.fidelity._randomization import weighted_layers
+
+    if not weighted_layers(target.model):
+        raise UnsupportedError("the model has no weights that could be drawn anew")
+    subject, maps, refused = _maps(context)
+    networks = _effort(context).networks
+    measured, unsupported = randomizations(subject, maps, networks, context.torch_generator("networks"))
+    judged = _judged(measured)
+    part = context.among(len(judged))
+    tables = randomization_tables(measured)
+    found = [
+        _judge_randomization(
+            part,
+            name,
+            measured[name],
+            [*tables(name, name == judged[0]), randomization_pictures(measured[name], subject.grid)],
+        )
+        for name in judged
+    ]
+    return [*found, *_refusals(context, {**refused, **unsupported})]
+
+
+def _judge_randomization(
+    context: CheckContext, name: str, found: Randomization, shown: list[Mapping[str, Any]]
+) -> Finding:
+    """The finding of one method; refused where its maps are not even like themselves."""
+    if not found.judgeable:
+        return context.not_applicable(
+            f"the maps of two images are as alike (rank correlation {found.other.mean():.2f}) as those of one image "
+            f"with and without faint noise ({found.itself.mean():.2f}): they show nothing of their image that random "
+            "weights could take away",
+            part=name,
+        )
+    return context.judge(
+        found.kept(),
+        _interval(context, len(found.random), found.kept, (-np.inf, 1), name),
+        n=len(found.random),
+        part=name,
+        summary=f"{_title(name)}: a map's rank correlation is {found.random.mean():.2f} with that of a random "
+        f"network, {found.other.mean():.2f} with those of other images and {found.itself.mean():.2f} with itself under "
+        f"faint noise; {max(found.kept(), 0):.0%} of the map survives random weights.",
+        evidence=shown,
+    )

@@ -1,0 +1,74 @@
+"""Does the strongest pixel lie at the border more often than the images' content explains?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core.findings import Finding
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks.padding._shared import (
+    _REPEAT,
+    _THESIS,
+    _affordable,
+    _batch,
+    _interval,
+    _padded_layers,
+    _require_life,
+    _some,
+)
+
+
+@check(
+    question="Does the strongest pixel lie at the border more often than the images' content explains?",
+    statistic="share of maxima in the border ring over background, beyond replicate padding, worst layer",
+    unit="share of maxima",
+    direction="at_most",
+    tolerance=0.05,
+    gate=False,
+    remedy=_REPEAT,
+    reference=_THESIS,
+    needs=("validation", "inside"),
+)
+def border_maximum(context: CheckContext) -> Finding:
+    """Share of quadrant maxima that lie in the outermost ring over background, less the same under replicate padding.
+
+    Per layer, sum over images of (won - won under replicate padding) / sum over images of live quadrants (see
+    `border_maxima`); the worst layer is the statistic, its interval a bootstrap over images of that maximum. The same
+    weights under replicate padding are the counterfactual that holds content and ring area fixed, and give 0 by
+    construction to networks trained so. Tolerance: the 99 % point of the clean populations is .010 (circular padding),
+    and the interval of 500 images reaches up to .04 beyond: .05. (Not clean in this sense: reflect and circular padding
+    in deep networks, which repeat or import content at the border; untrained they measure .03 and .04 in the median.)
+    """
+    target = context.target
+    from cnnaudit.checks.padding._border import border_maxima
+    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
+
+    layers = _padded_layers(context)
+    images = context.sample("validation")[0]
+    images = images[_some(context, len(images), _affordable(context, 64))]
+    measured = border_maxima(target.model, images, layers, batch_size=_batch(target), device=target.device)
+    _require_life(measured.live)
+    excess = measured.excess()
+    index = int(excess.argmax())
+    worst, live = measured.layers[index], measured.live[:, index].sum()
+    own, replicate = (part[:, index].sum() / live for part in (measured.won, measured.won_replicate))
+    heat = measured.maps[worst]
+    return context.judge(
+        float(excess.max()),
+        _interval(context, len(images), lambda rows: float(measured.excess(rows).max()), (-1, 1)),
+        n=len(images),
+        summary=f"In layer {worst} the strongest pixel of a quadrant lies in the border ring over background in "
+        f"{own:.1%} of the cases, with replicate padding in {replicate:.1%}; the ring is "
+        f"{measured.ring_share[index]:.1%} of the map.",
+        locations=layer_locations(measured.layers, excess, {worst: peak_pixel(heat)}),
+        evidence=[
+            map_figure(f"Where the border's maxima lie: {worst}", heat, "maxima per image"),
+            *layer_bars(
+                "Maxima at the border, by layer", measured.layers, excess, "beyond replicate", context.tolerance
+            ),
+            *marked_images("Strongest pixel at the border", images, measured.pixels[:, index], heat.shape),
+        ],
+    )

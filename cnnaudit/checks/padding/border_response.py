@@ -1,0 +1,68 @@
+"""Does the border of an empty image excite a layer where its middle does not?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core.findings import Finding
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks.padding._shared import (
+    _REPEAT,
+    _THESIS,
+    _affordable,
+    _batch,
+    _interval,
+    _padded_layers,
+    _require_life,
+    _some,
+)
+
+
+@check(
+    question="Does the border of an empty image excite a layer where its middle does not?",
+    statistic="response of an empty image's border / peak response to the images, worst layer",
+    unit="share of the peak response",
+    direction="at_most",
+    tolerance=0.05,
+    gate=False,
+    remedy=_REPEAT,
+    reference=_THESIS,
+    needs=("validation", "inside"),
+)
+def border_response(context: CheckContext) -> Finding:
+    """Response that padding alone causes on images of pure background, in units of what the images excite.
+
+    Per layer, sum over images of `excess` / sum over images of `peak` (see `border_response`), each
+    image with its own background color; the worst layer is the statistic. The interval is a bootstrap over images of
+    that maximum. Under replicate, reflect and circular padding a constant image stays constant, so the statistic is 0
+    by construction and the null is degenerate: the tolerance is a policy, a twentieth of the peak.
+    """
+    target = context.target
+    from cnnaudit.checks.padding._border import border_response
+    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, peak_pixel
+
+    layers = _padded_layers(context)
+    images = context.sample("validation")[0]
+    images = images[_some(context, len(images), _affordable(context, 32))]
+    measured = border_response(target.model, images, layers, batch_size=_batch(target), device=target.device)
+    _require_life(measured.peak)
+    shares = measured.shares()
+    worst = measured.layers[int(shares.argmax())]
+    heat = measured.maps[worst]
+    return context.judge(
+        float(shares.max()),
+        _interval(context, len(images), lambda rows: float(measured.shares(rows).max()), (0, np.inf)),
+        n=len(images),
+        summary=f"On empty images of the data's own background colors, padding excites the border of layer {worst} "
+        f"to {shares.max():.0%} of the peak that the images excite there.",
+        locations=layer_locations(measured.layers, shares, {worst: peak_pixel(heat)}),
+        evidence=[
+            map_figure(f"Response that padding causes on empty images: {worst}", heat, "mean activation"),
+            *layer_bars("Border response by layer", measured.layers, shares, "share of the peak", context.tolerance),
+        ],
+    )

@@ -1,0 +1,75 @@
+"""Is the padding of every strided layer applied on both sides alike?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding, Location
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks.padding._shared import _MIND_THE_PAD, _affordable, _observed
+
+
+@check(
+    question="Is the padding of every strided layer applied on both sides alike?",
+    statistic="layers that apply their padding unevenly",
+    unit="layers",
+    direction="at_most",
+    tolerance=0,
+    gate=False,
+    remedy="Choose an input size at which every strided layer uses up its padding on both sides.",
+    reference=_MIND_THE_PAD,
+    needs=("inside",),
+    exact=True,
+)
+def uneven_application(context: CheckContext) -> Finding:
+    """Strided (or asymmetrically padded) convolutions and poolings that read more padding on one side than the other.
+
+    A layer is even where, along both axes, left padding = right padding = right padding that its last window reads,
+    which is (h + p_left + p_right - d (k - 1) - 1) mod s = 0; see `cnnaudit.checks.padding._geometry`. Poolings count, as
+    in the source (ResNet at 224: the first convolution, the max pooling and three more convolutions, 5 of 5). Layers
+    without padding that leave out the last rows are crops: shown, not counted. The tolerance is 0: it is arithmetic.
+    """
+    target = context.target
+    from cnnaudit.checks.padding._figures import geometry_table
+    from cnnaudit.checks.padding._geometry import applications, even_size
+
+    layers = applications(_observed(target))
+    if not layers:
+        raise UnsupportedError("no convolution or pooling strides, so every layer applies its padding evenly")
+    shape = (target.input.channels, *target.input.size)
+    padded = [layer for layer in layers if layer.padded]
+    uneven = [layer for layer in padded if not layer.even]
+    crops = sum(layer.cropped > 0 for layer in layers)
+    even = even_size(target.model, shape, most=_affordable(context, 64)) if uneven else None
+    at = f"at {_by(target.input.size)} pixels"
+    summary = (
+        f"{len(uneven)} of {len(padded)} strided layers with padding read more of it on one side than on the other {at}"
+        if padded
+        else f"No strided layer pads its input {at} ({len(layers)} layer{'s' * (len(layers) > 1)})"
+    )
+    summary += f"; at {_by(even)} none would" if even else ""
+    summary += f"; {crops} without padding leave{'s' * (crops == 1)} out the last row or column" if crops else ""
+    remedy = (
+        f"Use images of {_by(even)} pixels (input.size in the audit file) and train or fine-tune at that size."
+        if even
+        else "No input size nearby is even and accepted by the model: pad both sides alike, or change stride or kernel."
+    )
+    return context.judge(
+        len(uneven),
+        (len(uneven), len(uneven)),
+        n=len(padded),
+        n_unit="layers",
+        summary=f"{summary}.",
+        remedy=remedy if uneven else None,
+        locations=[Location(layer.imbalance, layer=layer.layer) for layer in uneven],
+        evidence=[geometry_table(layers)],
+    )
+
+
+def _by(size: tuple[int, int]) -> str:
+    """225 x 225."""
+    return f"{size[0]} x {size[1]}"
