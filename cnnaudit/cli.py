@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
 
     calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
     calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
-    calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
+    calibrate.add_argument("--to", type=Path, metavar="DIR", help="write there (default: null/ beside each check)")
     calibrate.add_argument("--seeds", type=int, help="seeds per population (default: each population's own)")
     calibrate.add_argument("--workers", type=int, default=2)
     calibrate.set_defaults(run=_calibrate)
@@ -211,16 +211,17 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _checks(options: argparse.Namespace) -> int:
-    from cnnaudit.checks import catalogue, select
+    from cnnaudit.checks import known_checks, select
     from cnnaudit.report.catalogue import catalogue_text, check_text
 
-    chosen = select(options.patterns or ["*"], catalogue())
+    known = known_checks()
+    chosen = select(options.patterns or ["*"], known)
     if options.ids:
         print("\n".join(chosen))
     elif options.patterns:
-        print("\n\n".join(check_text(catalogue()[id]) for id in chosen))
+        print("\n\n".join(check_text(known[id]) for id in chosen))
     else:
-        print(catalogue_text([catalogue()[id] for id in chosen]))
+        print(catalogue_text([known[id] for id in chosen]))
     return 0
 
 

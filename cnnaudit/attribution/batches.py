@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.target import out_of_memory
+from cnnaudit.target.audit_target import out_of_memory
 
 if TYPE_CHECKING:
     import torch

@@ -1,27 +1,26 @@
-"""Measure what a check's statistic is without its defect, and how often the check then cries or stays silent."""
+"""Measure what a check's statistic is without its defect, and how often the check then raises a false alarm."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnaudit.checks import catalogue
-from cnnaudit.checks.plants import Builder
+from cnnaudit.checks._catalogue import known_checks
+from cnnaudit.checks.nulls import SCHEMA, summarize
+from cnnaudit.checks.registry import Builder, Check
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.progress import progress
-from cnnaudit.core.statistics import gate_confidence, proportion_interval
-from cnnaudit.planted import plants_for, populations
+from cnnaudit.core.statistics import gate_confidence
 
-SCHEMA = "cnnaudit.null/1"
 TYPICAL_GATES = 16
 PLANT_SEEDS = 20
 
@@ -37,38 +36,50 @@ class _Source:
     part: str
 
 
-def calibrate(check: str, *, seeds: int | None = None, workers: int = 2, profile: str = "quick") -> dict[str, Any]:
-    """The null distribution of a check's statistic, its false alarms and its power, as stored in `baselines/null/`.
+def calibrate(
+    check: str, *, seeds: int | None = None, workers: int = 2, profile: str = "quick", resume: Path | None = None
+) -> dict[str, Any]:
+    """The null distribution of a check's statistic, its false alarms and its power, as stored in its `null_file`.
 
-    Each clean population, each twin and each planted defect is built from `seeds` seeds and asked once, at the
-    confidence that a gate has in a run of 16 gates (a trait: .95).
+    Each clean population, each twin and each planted defect is built from `seeds` seeds and measured once, at the
+    confidence that a gate has in a run of 16 gates (a trait: .95). Workers go through `joblib.Parallel`, so that
+    `joblib.parallel_config` sends them to Dask or Ray.
 
     Args:
         seeds: replaces each population's own number of seeds.
         workers: processes of one thread each.
+        resume: a file that keeps what is measured, line by line; what it holds already is not measured again.
 
     Returns:
-        `check`, `statistic`, `direction`, `tolerance`, `false_alarms` and `power` with exact 95 % intervals,
-        and `populations`: per population its `name`, `kind` (clean or defect), `statistics` and `verdicts`.
+        `check`, `statistic`, `direction`, `tolerance`, `false_alarms` and `power` with exact 95 % intervals, the CPU
+        `seconds` that it took, and `populations`: per population its `name`, `kind` (clean or defect) and `targets`,
+        each with `seed`, `statistic` and `interval`.
 
     Raises:
         AuditError: the check is unknown, or has neither a planted defect nor a population.
     """
-    if check not in catalogue():
-        raise AuditError(f"no check is called {check!r}; `python -m cnnaudit checks` lists them")
-    sources = list(_sources(check))
+    known = known_checks()
+    if check not in known:
+        raise AuditError(f"no check is called {check!r}; `cnnaudit checks` lists them")
+    asked = known[check]
+    sources = list(_sources(asked))
     if not sources:
         raise AuditError(f"{check} has no planted defect and no population to be measured on")
-    measured = [
-        {"name": name, "kind": source.kind, **_summarize([f for f in found if f.part == part])}
-        for source in sources
-        for found in [_measure(source, check, seeds or source.seeds, workers, profile)]
-        for part in sorted({f.part for f in found})
-        if not source.part or part == source.part
-        for name in [f"{source.name} [{part}]" if part else source.name]
-    ]
-    asked = catalogue()[check]
-    tolerance = asked.tolerance if isinstance(asked.tolerance, (int, float)) else asked.tolerance[profile]
+    done = _read(resume)
+    populations: list[dict[str, Any]] = []
+    seconds = 0.0
+    for source in sources:
+        rows = _measure(source, asked, seeds or source.seeds, workers, profile, done, resume)
+        seconds += sum(row["seconds"] for row in rows)
+        for part in sorted({row["part"] for row in rows}):
+            if not source.part or part == source.part:
+                targets = [
+                    {key: row[key] for key in ("seed", "statistic", "interval")} for row in rows if row["part"] == part
+                ]
+                name = f"{source.name} [{part}]" if part else source.name
+                populations.append({"name": name, "kind": source.kind, "part": part, "targets": targets})
+    tolerance = asked.tolerance_at(profile)
+    summary = summarize(populations, asked.direction, tolerance)
     return {
         "schema": SCHEMA,
         "check": check,
@@ -77,88 +88,95 @@ def calibrate(check: str, *, seeds: int | None = None, workers: int = 2, profile
         "direction": asked.direction,
         "tolerance": tolerance,
         "exact": asked.exact,
-        "rule": rule(measured, asked.direction, tolerance),
         "profile": profile,
-        "false_alarms": _rate(measured, "clean", "fail"),
-        "passes_when_clean": _rate(measured, "clean", "pass"),
-        "power": _rate(measured, "defect", "fail"),
-        "populations": measured,
-        "command": f"python -m cnnaudit calibrate {check}",
+        "seconds": round(seconds, 1),
+        **{key: summary[key] for key in ("rule", "false_alarms", "passes_when_clean", "power")},
+        "populations": populations,
+        "command": f"cnnaudit calibrate {check}",
         "versions": _versions(),
     }
-
-
-def rule(measured: Sequence[dict[str, Any]], direction: str, tolerance: float) -> str:
-    """The tolerance beside what clean targets show, in one sentence."""
-    clean = [value for population in measured if population["kind"] == "clean" for value in population["statistics"]]
-    if not clean:
-        return ""
-    bound, share = ("at most", 0.99) if direction == "at_most" else ("at least", 0.01)
-    return (
-        f"99 % of {len(clean)} clean targets measure {bound} {np.quantile(clean, share):.3g}, half of them {bound} "
-        f"{np.median(clean):.3g}; tolerated is {bound} {tolerance:g}."
-    )
 
 
 def write(result: dict[str, Any], folder: Path) -> Path:
     """Store a result as `<folder>/<check>.json`, whole or not at all."""
     path = folder / f"{result['check']}.json"
-    write_whole({path: json.dumps(result, indent=1, sort_keys=True) + "\n"})
+    compact = {**result, "populations": []}
+    text = json.dumps(compact, indent=1, sort_keys=True)
+    populations = ",\n  ".join(json.dumps(population, sort_keys=True) for population in result["populations"])
+    write_whole({path: text.replace('"populations": []', f'"populations": [\n  {populations}\n ]') + "\n"})
     return path
 
 
-def _sources(check: str) -> Iterator[_Source]:
+def _sources(check: Check) -> Iterator[_Source]:
     """Populations, twins and defects of one check."""
-    for population in populations():
-        if population.check == check:
-            yield _Source(population.name, "clean", population.build, population.seeds, population.part)
-    for plant in plants_for(check):
+    for population in check.populations:
+        yield _Source(population.name, "clean", population.build, population.seeds, population.part)
+    for plant in check.plants:
         yield _Source(f"twin of: {plant.name}", "clean", plant.twin, PLANT_SEEDS, plant.part)
         yield _Source(plant.name, "defect", plant.defect, PLANT_SEEDS, plant.part)
 
 
-def _measure(source: _Source, check: str, seeds: int, workers: int, profile: str) -> list[Finding]:
-    """The check's findings over the seeds of one source."""
+def _measure(
+    source: _Source, check: Check, seeds: int, workers: int, profile: str, done: dict[str, Any], resume: Path | None
+) -> list[dict[str, Any]]:
+    """One row per seed and part of one source; rows that are known already are taken as they are."""
     from joblib import Parallel, delayed
 
-    tasks = (delayed(_ask)(source.build, check, seed, profile) for seed in range(seeds))
+    def key(seed: int) -> str:
+        return f"{check.id}|{profile}|{source.kind}|{source.name}|{seed}"
+
+    missing = [seed for seed in range(seeds) if key(seed) not in done]
+    tasks = (delayed(_ask)(source.build, check.id, check.module, seed, profile) for seed in missing)
     answers = Parallel(n_jobs=workers, return_as="generator")(tasks)
-    return [finding for found in progress(answers, f"{check}: {source.name}", seeds) for finding in found]
+    for seed, rows in zip(missing, progress(answers, f"{check.id}: {source.name}", len(missing))):
+        done[key(seed)] = rows
+        if resume is not None:
+            with resume.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key(seed), "rows": rows}) + "\n")
+    return [row for seed in range(seeds) for row in done[key(seed)]]
 
 
-def _ask(build: Builder, check: str, seed: int, profile: str) -> Sequence[Finding]:
-    """One asking, in a process of one thread."""
+def _ask(build: Builder, check: str, module: str, seed: int, profile: str) -> list[dict[str, Any]]:
+    """One target, measured in a process of one thread."""
+    import importlib
+
     import torch
 
     torch.set_num_threads(1)
-    asked = catalogue()[check]
+    asked = next(c for c in vars(importlib.import_module(module)).values() if isinstance(c, Check) and c.id == check)
     target = build(seed)
+    start = time.process_time()
     confidence = gate_confidence(TYPICAL_GATES if asked.is_gate(target) else 1)
     found = asked(target, seed=seed, confidence=confidence, profile=profile)
-    return [found] if isinstance(found, Finding) else found
+    findings = [found] if isinstance(found, Finding) else found
+    seconds = (time.process_time() - start) / max(len(findings), 1)
+    return [_row(finding, seed, seconds) for finding in findings]
 
 
-def _summarize(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Statistics and verdict counts over the seeds; questions that did not apply are only counted."""
-    values = [float(f"{f.statistic:.5g}") for f in findings if f.statistic is not None]
-    summary: dict[str, Any] = {"statistics": values, "verdicts": dict(Counter(f.verdict for f in findings))}
-    if values:
-        points = np.quantile(values, [0.01, 0.5, 0.99])
-        summary["quantiles"] = {q: float(f"{v:.5g}") for q, v in zip(("1 %", "50 %", "99 %"), points)}
-    return summary
+def _row(finding: Finding, seed: int, seconds: float) -> dict[str, Any]:
+    def short(value: float) -> float:
+        return float(f"{value:.5g}")
+
+    return {
+        "seed": seed,
+        "part": finding.part,
+        "statistic": None if finding.statistic is None else short(finding.statistic),
+        "interval": None if finding.interval is None else [short(bound) for bound in finding.interval],
+        "seconds": round(seconds, 3),
+    }
 
 
-def _rate(measured: Sequence[dict[str, Any]], kind: str, verdict: str) -> dict[str, Any] | None:
-    """The share of asked targets of that kind with that verdict; None where none was asked."""
-    counts = Counter[str]()
-    for population in measured:
-        if population["kind"] == kind:
-            counts.update(population["verdicts"])
-    n = sum(count for name, count in counts.items() if name != "not_applicable")
-    if not n:
-        return None
-    low, high = proportion_interval(counts[verdict], n)
-    return {"count": counts[verdict], "n": n, "interval": [float(f"{low:.4g}"), float(f"{high:.4g}")]}
+def _read(resume: Path | None) -> dict[str, Any]:
+    """What an interrupted calibration measured; a line that was cut off is measured again."""
+    done: dict[str, Any] = {}
+    if resume is not None and resume.is_file():
+        for line in resume.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            done[entry["key"]] = entry["rows"]
+    return done
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from cnnaudit.optimization.ascent import Ascent
 from cnnaudit.optimization.objectives import Objective
 from cnnaudit.optimization.recipes import Recipe
 from cnnaudit.optimization.truncated_model import Reader
-from cnnaudit.target import out_of_memory
+from cnnaudit.target.audit_target import out_of_memory
 
 
 @dataclass(frozen=True)

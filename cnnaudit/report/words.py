@@ -249,9 +249,9 @@ def question(check: str) -> str:
 
 def registered(check: str) -> Check | None:
     """The check of that id, or None: an old report may name one that this version does not have."""
-    from cnnaudit.checks import catalogue
+    from cnnaudit.checks import known_checks
 
-    return catalogue().get(check.partition("[")[0])
+    return known_checks().get(check.partition("[")[0])
 
 
 def plural(n: int, noun: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from cnnaudit.core.statistics import generator
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 # On a CPU the maps of more pixels leave the caches: ResNet-50 takes 67 ms an image in batches of 64, of 8 only 23.
 CPU_BATCH_PIXELS = 8 * 224 * 224
 
@@ -90,6 +91,7 @@ class AuditTarget:
     Attributes:
         splits: `train` and `validation`, whichever exist.
         inside: whether the model's calls can be observed (not so for TorchScript and ONNX); see `inside_reason`.
+        check_modules: somebody else's modules of checks that the target's file names.
         ignore: patterns of check ids that the target's file leaves out.
         overrides: per check id, the file's `tolerance` and `gate`.
 
@@ -113,6 +115,7 @@ class AuditTarget:
     seed: int = 0
     inside: bool = True
     inside_reason: str = ""
+    check_modules: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expected: tuple[Expectation, ...] = ()
@@ -145,6 +148,13 @@ class AuditTarget:
         shape = next(iter(read.values())).shape
         spec = settings.pop("input", InputSpec(channels=shape[0], size=(shape[1], shape[2])))
         return cls(name=name, model=model.eval(), classes=tuple(classes), input=spec, splits=read, **settings)
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make()` returns, computed once for this target; a target that is replaced remembers nothing."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        result: T = self._cache[key]
+        return result
 
     def split(self, name: str) -> Split:
         """The split of that name.
@@ -191,11 +201,7 @@ class AuditTarget:
 
     def predictions(self, split: str, n: int | None = None, seed: int = 0) -> torch.Tensor:
         """The logits (n, K) of `sample(split, n, seed)`, computed once."""
-        key = ("logits", split, n, seed)
-        if key not in self._cache:
-            self._cache[key] = self.logits(self.sample(split, n, seed)[0])
-        result: torch.Tensor = self._cache[key]
-        return result
+        return self.remember(("logits", split, n, seed), lambda: self.logits(self.sample(split, n, seed)[0]))
 
     def logits(self, images: torch.Tensor, description: str = "") -> torch.Tensor:
         """The model's logits, float32 (N, K) on the CPU, in batches that halve when memory runs out.

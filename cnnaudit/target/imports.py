@@ -43,20 +43,8 @@ def call(
 
 def find(reference: str, folder: Path, key: str, kind: type[AuditError] = AuditError) -> Any:
     """The callable that `module:name` names. Arguments and errors as in `call`."""
-    module, _, name = reference.partition(":")
-    try:
-        with _first(folder):
-            found: Any = importlib.import_module(module)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
-            raise kind(f"{key} = {reference!r}: no module {error.name!r} in {folder} or installed") from None
-        raise kind(f"{key} = {reference!r}: importing {module} raised {one_line(error)}") from error
-    expected = _file_of(folder, module)
-    if expected and _origin(found) != expected:
-        raise kind(
-            f"{key} = {reference!r}: Python already holds another module {module!r} ({_origin(found)}); "
-            f"rename {expected} or put it into a package"
-        )
+    home, _, name = reference.partition(":")
+    found: Any = module(home, folder, f"{key} = {reference!r}", kind)
     for part in name.split("."):
         if not hasattr(found, part):
             public = [known for known in dir(found) if not known.startswith("_")]
@@ -64,6 +52,24 @@ def find(reference: str, folder: Path, key: str, kind: type[AuditError] = AuditE
         found = getattr(found, part)
     if not callable(found):
         raise kind(f"{key} = {reference!r}: {name} is a {type(found).__name__}; expected a function or class to call")
+    return found
+
+
+def module(name: str, folder: Path, key: str, kind: type[AuditError] = AuditError) -> ModuleType:
+    """The module of that name, looked for in the folder first. Arguments and errors as in `call`."""
+    try:
+        with _first(folder):
+            found = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise kind(f"{key}: no module {error.name!r} in {folder} or installed") from None
+        raise kind(f"{key}: importing {name} raised {one_line(error)}") from error
+    expected = _file_of(folder, name)
+    if expected and _origin(found) != expected:
+        raise kind(
+            f"{key}: Python already holds another module {name!r} ({_origin(found)}); "
+            f"rename {expected} or put it into a package"
+        )
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import CheckContext
+from cnnaudit.checks import CheckContext
 from cnnaudit.core.errors import UnsupportedError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.checks.registry import CheckContext
+from cnnaudit.checks import CheckContext
 
 if TYPE_CHECKING:
     from cnnaudit.checks.minimum_model._frontier import Arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.checks import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.checks import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.registry import CheckContext
+from cnnaudit.checks import CheckContext
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import bootstrap_interval, generator
@@ -34,7 +34,7 @@ def _maps(context: CheckContext) -> tuple[Subject, dict[str, torch.Tensor], dict
         maps, refused = own_maps(_subject(context), counts)
         return maps, {**reasons, **refused}
 
-    maps, refused = _kept(context, "maps", make)
+    maps, refused = context.remember("maps", make)
     return _subject(context), maps, dict(refused)
 
 
@@ -48,18 +48,10 @@ def _subject(context: CheckContext) -> Subject:
         logits = context.predictions("validation")
         return subject_of(context.target, images, logits, _effort(context).images, rng, context.seed)
 
-    found: Subject = _kept(context, "subject", make)
+    found: Subject = context.remember("subject", make)
     if len(found.images) < 2:
         raise UnsupportedError("needs at least 2 validation images")
     return found
-
-
-def _kept(context: CheckContext, what: str, make: Callable[[], Any]) -> Any:
-    """What a run has made once, of this seed and profile."""
-    cache, key = context.target._cache, ("fidelity", what, context.seed, context.profile.name)
-    if key not in cache:
-        cache[key] = make()
-    return cache[key]
 
 
 def _effort(context: CheckContext) -> Effort:

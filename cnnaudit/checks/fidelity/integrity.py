@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.checks import CheckContext, check
 from cnnaudit.core import evidence
 from cnnaudit.core.findings import Finding, Location
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.registry import CheckContext
+from cnnaudit.checks import CheckContext
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.statistics import bootstrap_interval
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.checks import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 

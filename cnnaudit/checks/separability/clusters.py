@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.registry import CheckContext, check
+from cnnaudit.checks import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
@@ -131,7 +131,7 @@ def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
     from cnnaudit.embedding.clusters import comparable
     from cnnaudit.interventions import calls
     from cnnaudit.reading.features import few_features, last_features, read_features
-    from cnnaudit.target import CPU_BATCH_PIXELS
+    from cnnaudit.target.audit_target import CPU_BATCH_PIXELS
 
     observed = calls(target.model, images[:1].to(target.device))
     try:
