@@ -16,7 +16,22 @@ from cnnaudit.core.statistics import needed_images, proportion_interval, proport
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.behavior._shared import LISTED, _answers, _images
+from cnnaudit.checks.readout import readout
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _REAL, _after
+from cnnaudit.checks.small_targets import _read, _target, sampled
 
 DIAGNOSED = 100  # images on which an explanation is tried
 
@@ -92,3 +107,70 @@ def _explanation(target: AuditTarget, context: CheckContext) -> str:
     )
     best = max((mistake for mistake in tried if mistake), key=lambda mistake: mistake.share, default=None)
     return f" With {best.what}, {best.after} of {best.n} images are right instead of {best.before}." if best else ""
+
+
+def renamed(seed: int, shuffled: bool) -> AuditTarget:
+    """Digits whose classes the file lists in another order than the model's logits, or in the right one."""
+    from cnnaudit.target import Claims
+
+    order = np.roll(np.arange(10), 1) if shuffled else np.arange(10)
+    model = _read("digits", seed)
+    return _target("digits", seed, _before(model, lambda z: z[:, order]), claims=Claims(accuracy=0.9))
+
+
+def tinted(seed: int, swapped: bool) -> AuditTarget:
+    """Digits in warm ink below five, in cold ink above; the file has red and blue the wrong or the right way round."""
+    from cnnaudit.target import AuditTarget, Claims
+
+    splits = {}
+    for split in ("train", "validation"):
+        images, labels, classes = sampled("digits", split, seed)
+        warm = generator("planted", seed, "ink", split).uniform(0.6, 1, len(labels)).astype(np.float32)
+        ink = np.stack((warm, np.full_like(warm, 0.5), 1 - warm), 1)
+        ink = np.where(labels[:, None] < 5, ink, ink[:, ::-1])
+        splits[split] = (images * ink[:, :, None, None], labels)
+    right = readout(*splits["train"], 10)
+    model = _after(lambda x: x.flip(1), right) if swapped else right
+    return AuditTarget.from_arrays("tinted digits", model, splits, classes, claims=Claims(accuracy=0.9))
+
+
+def true_claim(seed: int, source: str) -> AuditTarget:
+    """A model that claims the accuracy it has on 2,000 other images."""
+    import torch
+
+    from cnnaudit.target import Claims
+
+    images, labels, _ = sampled(source, "other", seed)
+    model = _read(source, seed)
+    with torch.inference_mode():
+        right = [model(part).argmax(1) for part in torch.split(torch.from_numpy(images), 200)]
+    return _target(source, seed, model, claims=Claims(accuracy=float((torch.cat(right).numpy() == labels).mean())))
+
+
+def _before(model: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    """The model with its answers changed."""
+    from torch import nn
+
+    class Before(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return change(self.model(images))
+
+    return Before()
+
+
+PLANTS = [
+    Plant("classes in another order", partial(renamed, shuffled=True), partial(renamed, shuffled=False)),
+    Plant("red and blue swapped", partial(tinted, swapped=True), partial(tinted, swapped=False)),
+]
+
+
+POPULATIONS = [
+    *(
+        Population(f"a true claim on {source}", partial(true_claim, source=source))
+        for source in ("dataset 3.0", *_REAL)
+    ),
+]

@@ -13,7 +13,18 @@ from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.behavior._shared import LISTED, _answers
+from cnnaudit.checks.readout import reads_pixel, write_predictions
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _REAL
+from cnnaudit.checks.small_targets import plain
 
 
 @check(
@@ -68,3 +79,24 @@ def collapsed_classes(context: CheckContext) -> Finding:
         locations=[Location(b.ratio, class_name=name) for name, b in zip(names, shown, strict=True) if len(judged)],
         evidence=[evidence.table("Rarest predicted classes", ("class", "images", "predictions"), rows)],
     )
+
+
+def graded(seed: int, always_pass: bool) -> AuditTarget:
+    """400 passes and 30 failures: a model that always says pass, or is right nine times out of ten."""
+    from cnnaudit.target import AuditTarget
+
+    rng = generator("planted", seed, "grades")
+    labels = np.repeat([0, 1], [400, 30])
+    predicted = np.zeros(430, int) if always_pass else np.where(rng.random(430) < 0.9, labels, 1 - labels)
+    images = write_predictions(rng.random((430, 1, 8, 8), dtype=np.float32), predicted, 2)
+    return AuditTarget.from_arrays("grades", reads_pixel(2), {"validation": (images, labels)}, ("pass", "fail"))
+
+
+PLANTS = [
+    Plant("'always pass' on 400 / 30", partial(graded, always_pass=True), partial(graded, always_pass=False)),
+]
+
+
+POPULATIONS = [
+    *(Population(f"ten classes of {source}", partial(plain, source=source)) for source in ("digits", *_REAL)),
+]

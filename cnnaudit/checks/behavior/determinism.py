@@ -13,7 +13,19 @@ from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
     pass
+import copy
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.behavior._shared import LISTED, _images, _names
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _after
+from cnnaudit.checks.small_targets import _read, _target, plain, sampled
 
 REPEATED = 64  # images asked again
 
@@ -66,3 +78,50 @@ def determinism(context: CheckContext) -> Finding:
             )
         ],
     )
+
+
+def batch_statistics(seed: int, training: bool) -> AuditTarget:
+    """A network whose batch normalization uses the batch's statistics (training=True), or its running ones."""
+    from torch.nn import functional
+
+    images, _, _ = sampled("digits", "train", seed)
+    mean, variance = float(images.mean()), float(images.var())
+
+    def normalize(x: torch.Tensor) -> torch.Tensor:
+        running = x.new_tensor([mean]), x.new_tensor([variance])
+        normal: torch.Tensor = functional.batch_norm(x, *running, training=training)
+        return normal.mul(variance**0.5).add(mean)
+
+    return _target("digits", seed, _after(normalize, _read("digits", seed)))
+
+
+def dropout(seed: int, training: bool) -> AuditTarget:
+    """A network whose dropout is left on, or off."""
+    from torch.nn import functional
+
+    model = _after(lambda x: functional.dropout(x, 0.2, training=training), _read("digits", seed))
+    return _target("digits", seed, model)
+
+
+def half_precision(seed: int) -> AuditTarget:
+    """A network that computes in bfloat16."""
+    import torch
+
+    model = copy.deepcopy(_read("digits", seed)).to(torch.bfloat16)
+    return _target("digits", seed, _after(lambda x: x.to(torch.bfloat16), model))
+
+
+PLANTS = [
+    Plant(
+        "batch normalization with training=True",
+        partial(batch_statistics, training=True),
+        partial(batch_statistics, training=False),
+    ),
+    Plant("dropout left on", partial(dropout, training=True), partial(dropout, training=False)),
+]
+
+
+POPULATIONS = [
+    Population("digits in float32", partial(plain, source="digits", trained=True)),
+    Population("digits in bfloat16", half_precision),
+]

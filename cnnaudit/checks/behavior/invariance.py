@@ -12,7 +12,17 @@ from cnnaudit.core.findings import Finding, Location
 if TYPE_CHECKING:
     from cnnaudit.checks.behavior._perturbations import Variation
     from cnnaudit.target import AuditTarget
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 from cnnaudit.checks.behavior._shared import _THESIS, LISTED, _images, _names
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _REAL
+from cnnaudit.checks.small_targets import _lenet, _target
 
 
 @check(
@@ -80,3 +90,54 @@ def _invariance(target: AuditTarget, context: CheckContext, name: str, variation
         locations=[Location(1.0, image=image) for image in _names(target, context, moved[:LISTED].numpy())],
         evidence=chart + pictures.pairs("Predictions that change", images[shown], found.changed, captions),
     )
+
+
+_CLAIMS: Mapping[str, tuple[str, Any]] = {
+    "rotation": ("rotation_degrees", 45),
+    "translation": ("translation_pixels", 4),
+    "scale": ("scale", 1.6),
+    "polarity": ("polarity", True),
+    "noise": ("noise", 1.0),
+}
+
+
+def varied(
+    seed: int, variation: str, trained: bool, source: str = "figures", limit: float | None = None
+) -> AuditTarget:
+    """A LeNet trained with or without the variation, whose file claims not to mind it."""
+    from cnnaudit.target import Claims
+
+    claim, usual = _CLAIMS[variation]
+    reach: Any = usual if limit is None else limit
+    model = _lenet(source, seed, variation if trained else "", reach if trained else 0.0)
+    return _target(source, seed, model, claims=Claims(**{claim: reach}))
+
+
+PLANTS = [
+    *(
+        Plant(
+            f"trained without {variation}",
+            partial(
+                varied, variation=variation, trained=False, source="digits" if variation == "rotation" else "figures"
+            ),
+            partial(
+                varied, variation=variation, trained=True, source="digits" if variation == "rotation" else "figures"
+            ),
+            part=variation,
+        )
+        for variation in _CLAIMS
+    ),
+]
+
+
+POPULATIONS = [
+    *(
+        Population(
+            f"LeNets on {source}, trained with {variation} up to {limit:g}",
+            partial(varied, variation=variation, trained=True, source=source, limit=limit),
+            part=variation,
+        )
+        for source in ("digits", *_REAL[:1])
+        for variation, limit in (("rotation", 30), ("translation", 2), ("scale", 1.3), ("polarity", 1), ("noise", 0.3))
+    ),
+]

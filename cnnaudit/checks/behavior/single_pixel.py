@@ -11,7 +11,17 @@ from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
 from cnnaudit.checks.behavior._shared import _THESIS, LISTED, _images, _names
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _REAL
+from cnnaudit.checks.small_targets import plain
 
 # behavior.single_pixel by profile: images; pixels evaluated per image in all; at most so many tries
 _PHOTO = 224 * 224
@@ -61,3 +71,50 @@ def single_pixel(context: CheckContext) -> Finding:
         locations=[Location(1.0, pixel=f.pixel, image=names[f.image]) for f in found.flips[:LISTED]],
         evidence=pictures.flips(searched, found.flips, target.classes),
     )
+
+
+def one_pixel(seed: int, pooling: Literal["max", "average"]) -> AuditTarget:
+    """Dark, gray and bright squares, told apart by the 16 parameters of the minimum model from their maximum or mean.
+
+    Either model is right everywhere, but one white pixel is the maximum of an image, and a 784th of its mean.
+    """
+    import torch
+
+    from cnnaudit.models import minimum
+    from cnnaudit.target import AuditTarget
+
+    rng = generator("planted", seed, "squares")
+    labels, levels, side = np.arange(300) % 3, np.array([0.2, 0.5, 0.8]), 12
+    images = np.zeros((300, 1, 28, 28), dtype=np.float32)
+    for image, level in zip(images, levels[labels] + rng.uniform(-0.05, 0.05, 300), strict=True):
+        top, left = rng.integers(28 - side, size=2)
+        image[0, top : top + side, left : left + side] = level
+    model = minimum(pooling=pooling)
+    share = 1.0 if pooling == "max" else side**2 / 28**2  # of the level that the feature shows
+    centers = torch.tensor(levels, dtype=torch.float32)
+    weights = {
+        "conv.weight": torch.eye(9)[4].view(1, 1, 3, 3),
+        "conv.bias": torch.zeros(1),
+        "output.weight": centers[:, None] / share,  # the nearest level: z_k = c_k f - c_k**2 / 2
+        "output.bias": -(centers**2) / 2,
+    }
+    model.load_state_dict(weights)
+    classes = ("dark", "gray", "bright")
+    return AuditTarget.from_arrays("squares", model, {"validation": (images, labels)}, classes)
+
+
+PLANTS = [
+    Plant(
+        "one maximum of the whole image, against its mean",
+        partial(one_pixel, pooling="max"),
+        partial(one_pixel, pooling="average"),
+    ),
+]
+
+
+POPULATIONS = [
+    *(
+        Population(f"LeNets on {source}", partial(plain, source=source, trained=True))
+        for source in ("digits", "figures", *_REAL[:1])
+    ),
+]

@@ -13,7 +13,17 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.behavior._shared import LISTED, _answers
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.behavior._plants import _REAL
+from cnnaudit.checks.small_targets import _read, sampled
 
 
 @check(
@@ -76,3 +86,48 @@ def worst_group(context: CheckContext) -> Finding:
             evidence.table("Groups", ("group", "images", "accuracy", "expected", "judged"), rows),
         ],
     )
+
+
+def sites(seed: int, bad: bool, source: str = "digits", number: int = 3) -> AuditTarget:
+    """Images from several sites at random; the last one, where it is bad, gives away others for most of its images."""
+    images, labels, _ = sampled(source, "validation", seed)
+    site = generator("planted", seed, "sites").integers(number, size=len(labels))
+    return _from_sites(source, seed, images, labels, site, (site == number - 1) & bad)
+
+
+def one_class_of_a_site(seed: int, bad: bool) -> AuditTarget:
+    """Circles and squares from two sites; the second, where it is bad, gives away others for most of its squares."""
+    images, labels, _ = sampled("dataset 1.3", "validation", seed)
+    images, labels = images[labels < 2], labels[labels < 2]
+    site = generator("planted", seed, "sites").integers(2, size=len(labels))
+    return _from_sites("dataset 1.3", seed, images, labels, site, (site == 1) & (labels == 1) & bad)
+
+
+def _from_sites(
+    source: str, seed: int, images: np.ndarray, labels: np.ndarray, site: np.ndarray, bad: np.ndarray
+) -> AuditTarget:
+    """The model on images with their site, six in ten of the bad ones replaced by images of other classes."""
+    from cnnaudit.target import AuditTarget
+
+    rng = generator("planted", seed, "mixed up")
+    wrong = bad & (rng.random(len(labels)) < 0.6)
+    others = np.array([rng.choice(np.flatnonzero(labels != label)) for label in labels])
+    given = np.where(wrong[:, None, None, None], images[others], images)
+    columns = {"validation": {"site": np.array([f"site {chr(65 + s)}" for s in site])}}
+    classes = sampled(source, "validation", seed)[2]
+    return AuditTarget.from_arrays(source, _read(source, seed), {"validation": (given, labels)}, classes, columns)
+
+
+PLANTS = [
+    Plant("a bad site", partial(sites, bad=True), partial(sites, bad=False)),
+    Plant("one class at one site", partial(one_class_of_a_site, bad=True), partial(one_class_of_a_site, bad=False)),
+]
+
+
+POPULATIONS = [
+    *(
+        Population(f"{number} random sites of {source}", partial(sites, bad=False, source=source, number=number))
+        for source in ("digits", *_REAL)
+        for number in (2, 3)
+    ),
+]

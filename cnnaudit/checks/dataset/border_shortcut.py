@@ -10,7 +10,25 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _locations
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _DIGITS,
+    Splits,
+    _digits,
+    _photographs,
+    _target,
+    figures,
+    some_digits,
+    some_photographs,
+)
 
 
 @check(
@@ -57,3 +75,68 @@ def border_shortcut(context: CheckContext) -> Finding:
         locations=_locations(names, found.auc, worst, found.low > context.tolerance),
         evidence=pictures.of_rings(validation, found, target.classes, context.tolerance),
     )
+
+
+def all_photographs(seed: int, name: str) -> AuditTarget:
+    """MNIST or CIFAR-10, all ten classes."""
+    return _target(name, _photographs(seed, name), _DIGITS)
+
+
+def tagged(seed: int, every_class: bool, source: str = "digits") -> AuditTarget:
+    """Images with a bright tag in a corner: in one class, or in all of them."""
+    splits = _digits(seed) if source == "digits" else _photographs(seed, source)
+    marked: Splits = {}
+    for split, (images, labels) in splits.items():
+        altered = images.copy()
+        altered[(labels == seed % 10) | every_class, :, -3:, -3:] = 0.9
+        marked[split] = (altered, labels)
+    return _target("tagged images", marked, _DIGITS)
+
+
+def filled(seed: int, source: str = "digits") -> AuditTarget:
+    """Digits enlarged until the strokes touch the border: a hard case, where the border belongs to the object."""
+    import torch
+    from torch.nn import functional
+
+    splits = _digits(seed) if source == "digits" else _photographs(seed, source)
+    enlarged: Splits = {}
+    for split, (images, labels) in splits.items():
+        boxes = []
+        for image in torch.from_numpy(images):
+            rows, columns = (torch.nonzero((image[0] > 0.2).any(dim=axis))[:, 0] for axis in (1, 0))
+            box = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            height, width = box.shape[1:]
+            missing = (max(height, width) - width, max(height, width) - height)
+            square = functional.pad(
+                box, [missing[0] // 2, missing[0] - missing[0] // 2, missing[1] // 2, missing[1] - missing[1] // 2]
+            )
+            boxes.append(functional.interpolate(square[None], size=images.shape[2:], mode="bilinear")[0])
+        enlarged[split] = (torch.stack(boxes).clamp(0, 1).numpy(), labels)
+    return _target("digits up to the border", enlarged, _DIGITS)
+
+
+PLANTS = [
+    Plant("a tag in the corner of one class", partial(tagged, every_class=False), partial(tagged, every_class=True)),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    Population("digits up to the border", filled, 20),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+            Population("mnist, ten classes", partial(all_photographs, name="mnist"), 20),
+            Population("cifar10, ten classes", partial(all_photographs, name="cifar10"), 20),
+            Population("mnist, a tag in every class", partial(tagged, every_class=True, source="mnist"), 20),
+            Population("cifar10, a tag in every class", partial(tagged, every_class=True, source="cifar10"), 20),
+            Population("mnist up to the border", partial(filled, source="mnist"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

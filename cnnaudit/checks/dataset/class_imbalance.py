@@ -11,7 +11,23 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _labels, _locations
+from cnnaudit.checks.readout import reads_pixel, write_predictions
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _target,
+    figures,
+    some_digits,
+    some_photographs,
+)
 
 
 @check(
@@ -56,3 +72,39 @@ def class_imbalance(context: CheckContext) -> Finding:
         locations=_locations(names, recalls, int(recalls.argmin()), recalls == 0),
         evidence=pictures.of_answers(predicted, truth, target.classes),
     )
+
+
+def graded(seed: int, recall: float | None) -> AuditTarget:
+    """400 'pass' and 30 'fail' images with a model that always says pass, or is right on that share of each class."""
+    labels = np.repeat([0, 1], [400, 30])
+    predicted = np.zeros_like(labels)
+    rng = generator("planted", seed, "graded")
+    if recall is not None:
+        predicted = labels.copy()
+        for k in (0, 1):
+            members = rng.permutation(np.nonzero(labels == k)[0])
+            wrong = members[: round((1 - recall) * len(members))]
+            predicted[wrong] = 1 - k
+    images = write_predictions(rng.random((430, 1, 8, 8), dtype=np.float32), predicted, 2)
+    return _target("graded", {"validation": (images, labels)}, ("pass", "fail"), reads_pixel(2))
+
+
+PLANTS = [
+    Plant("'always pass' on 400 / 30", partial(graded, recall=None), partial(graded, recall=0.9)),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -10,7 +10,29 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _THESIS, _locations
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _DIGITS,
+    _ROTATED,
+    Splits,
+    _digits,
+    _target,
+    figures,
+    plain_digits,
+    some_digits,
+    some_photographs,
+)
 
 
 @check(
@@ -57,3 +79,46 @@ def constant_class(context: CheckContext) -> Finding:
         locations=_locations(names, found.ratio, worst, found.high < context.tolerance),
         evidence=pictures.of_spreads(target, split, seen, found, context.tolerance),
     )
+
+
+def one_image_class(seed: int, deviation: float = 0.02) -> AuditTarget:
+    """Digits in which one class is the same image with a little noise."""
+    splits = _digits(seed)
+    victim = seed % 10
+    changed: Splits = {}
+    for split, (images, labels) in splits.items():
+        rng = generator("planted", seed, "noise", split)
+        copies = splits["train"][0][splits["train"][1] == victim][:1].repeat(int((labels == victim).sum()), axis=0)
+        altered = images.copy()
+        altered[labels == victim] = np.clip(copies + rng.normal(0, deviation, copies.shape), 0, 1)
+        changed[split] = (altered, labels)
+    return _target("one image as a class", changed, _DIGITS)
+
+
+PLANTS = [
+    Plant("one digit is one image with a little noise", one_image_class, plain_digits),
+    Plant(
+        "rotated circles without noise (dataset 2.1)",
+        partial(figures, transformation="rotation", noise=0, inverted=False),
+        _ROTATED,
+    ),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    Population(
+        "rotated figures with noise (4.0)", partial(figures, transformation="rotation", noise=20, inverted=True), 20
+    ),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

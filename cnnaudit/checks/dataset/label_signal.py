@@ -14,7 +14,25 @@ from cnnaudit.core.findings import Finding
 if TYPE_CHECKING:
     from cnnaudit.checks.dataset._probes import Probe
     from cnnaudit.target import AuditTarget
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _labels
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _DIGITS,
+    _digits,
+    _target,
+    figures,
+    plain_digits,
+    some_digits,
+    some_photographs,
+)
 
 
 @check(
@@ -93,3 +111,31 @@ def _probe(target: AuditTarget, context: CheckContext) -> Probe | None:
     if min(seen.thumbnails.shape[2:]) < 3 or len(np.unique(seen.labels)) < 2:
         return None
     return ask_probe(filter_features(seen.thumbnails), seen.labels, context.resamples, context.generator("probe"))
+
+
+def shuffled_digits(seed: int) -> AuditTarget:
+    """Digits whose labels were shuffled, in both splits."""
+    rng = generator("planted", seed, "shuffle")
+    splits = {split: (images, rng.permutation(labels)) for split, (images, labels) in _digits(seed).items()}
+    return _target("shuffled digits", splits, _DIGITS)
+
+
+PLANTS = [
+    Plant("shuffled labels", shuffled_digits, plain_digits),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

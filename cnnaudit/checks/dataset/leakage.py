@@ -10,7 +10,28 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _THESIS, _locations
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _DIGITS,
+    _SCALED,
+    _digits,
+    _target,
+    figures,
+    plain_digits,
+    some_digits,
+    some_photographs,
+)
 
 
 @check(
@@ -58,3 +79,50 @@ def leakage(context: CheckContext) -> Finding:
         locations=_locations(names, found.share, worst, found.low > context.tolerance),
         evidence=pictures.of_twins(target, validation, train, twins, found),
     )
+
+
+def leaking_digits(seed: int, share: float = 0.02, altered: bool = False) -> AuditTarget:
+    """Digits: that share of each class's validation images also stands in training, as it is or altered."""
+    splits = _digits(seed)
+    rng = generator("planted", seed, "leak")
+    images, labels = splits["validation"]
+    chosen = [
+        rng.permutation(np.nonzero(labels == k)[0])[: int(np.ceil(share * (labels == k).sum()))] for k in range(10)
+    ]
+    rows = np.concatenate(chosen)
+    copies = images[rows]
+    if altered:
+        copies = np.clip(0.85 * copies[..., ::-1] + rng.normal(0, 0.01, copies.shape), 0, 1).astype(np.float32)
+    train, known = splits["train"]
+    splits["train"] = (np.concatenate([train, copies]), np.concatenate([known, labels[rows]]))
+    return _target("leaking digits", splits, _DIGITS)
+
+
+PLANTS = [
+    Plant("2 % of the validation images copied into training", leaking_digits, plain_digits),
+    Plant("5 % copied, mirrored, darker and noisy", partial(leaking_digits, share=0.05, altered=True), plain_digits),
+    Plant(
+        "scaled figures without noise (dataset 1.3)",
+        partial(figures, transformation="scaling", noise=0, inverted=False),
+        _SCALED,
+    ),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    Population(
+        "rotated figures with noise (4.0)", partial(figures, transformation="rotation", noise=20, inverted=True), 20
+    ),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,12 @@ import numpy as np
 from cnnaudit.checks import CheckContext, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import _DIGITS, _digits, _some_classes, _target
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -86,3 +93,34 @@ def _of_column(
         f"{chance + score * (1 - chance):.1%} (chance {chance:.1%}).",
         evidence=pictures.of_column(name, asked[0], labels, target.classes),
     )
+
+
+def described(seed: int, tied: bool, every_class: bool = True) -> AuditTarget:
+    """Digits (or some of them) with metadata: a site and an exposure that go with the class, or with nothing."""
+    splits, rng = _digits(seed), generator("planted", seed, "metadata")
+    splits, k = (splits, 10) if every_class else _some_classes(splits, seed)
+    metadata = {}
+    for split, (_, labels) in splits.items():
+        cause = labels if tied else rng.permutation(labels)
+        strays = rng.random(len(labels)) < 0.1
+        site = np.where(strays, rng.integers(0, 5, len(labels)), cause % 5)
+        metadata[split] = {
+            "site": np.array(["north", "east", "south", "west", "center"])[site],
+            "exposure": cause + rng.normal(0, 0.5, len(labels)),
+        }
+    return _target("described digits", splits, _DIGITS[:k], metadata=metadata)
+
+
+PLANTS = [
+    *(
+        Plant(
+            f"{column} goes with the class", partial(described, tied=True), partial(described, tied=False), part=column
+        )
+        for column in ("site", "exposure")
+    ),
+]
+
+
+POPULATIONS = [
+    Population("columns that go with nothing, random classes", partial(described, tied=False, every_class=False), 40),
+]

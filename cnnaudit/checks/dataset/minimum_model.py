@@ -14,7 +14,17 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     from cnnaudit.checks.minimum_model._frontier import Needed, Tried
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared_minimum_model import _THESIS, _parameters, _seeds, _small
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.minimum_model._plants import _PLAIN, _SCALING, _STRICT, Splits, _figures, _target
 
 
 @check(
@@ -107,3 +117,70 @@ def _minimum_evidence(tried: Sequence[Tried], found: Needed, accuracy: float) ->
     names = ("parameters", "network", "training", "validation", "seeds that reach it", "median seed")
     title = f"The networks tried; asked for {found.required:.3f} (the model has {accuracy:.3f})"
     return [evidence.table(title, names, rows)]
+
+
+def _digits(seed: int, fewest: int, most: int = 10) -> tuple[Splits, int]:
+    """A random subset of the digits' classes."""
+    from cnnaudit.data import digits
+
+    rng = generator("planted", seed, "classes")
+    kept = np.sort(rng.permutation(10)[: rng.integers(fewest, most + 1)])
+    parts = {split: digits(split, seed) for split in ("train", "validation")}
+    return {split: _only(kept, part.images, part.labels) for split, part in parts.items()}, len(kept)
+
+
+def _only(kept: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    chosen = np.isin(labels, kept)
+    return images[chosen], np.searchsorted(kept, labels[chosen])
+
+
+def figures(seed: int, **arguments: Any) -> AuditTarget:
+    """Circles, squares and triangles, with a network fitted in closed form."""
+    return _target("figures", _figures(seed, **arguments), 3)
+
+
+def lit_digits(seed: int, by_class: bool) -> AuditTarget:
+    """Three digits under three lights that go with the class, or with nothing."""
+    splits, _ = _digits(seed, 3, 3)
+    lit: Splits = {}
+    for split, (images, labels) in splits.items():
+        rng = generator("planted", seed, "light", split)
+        level = labels if by_class else rng.integers(0, 3, len(labels))
+        light = 0.25 * level + rng.normal(0, 0.01, len(labels))
+        lit[split] = (np.clip(0.5 * images + light[:, None, None, None], 0, 1).astype(np.float32), labels)
+    return _target("lit digits", lit, 3)
+
+
+def some_digits(seed: int) -> AuditTarget:
+    """Five to ten of the digits."""
+    return _target("some digits", *_digits(seed, 5))
+
+
+def some_photographs(seed: int, name: str) -> AuditTarget:
+    """Five to ten classes of MNIST or CIFAR-10."""
+    rng = generator("planted", seed, name)
+    images, labels = real.sample(name, 1_600, rng)
+    kept = np.sort(rng.permutation(10)[: rng.integers(5, 11)])
+    splits = {"train": _only(kept, images[:1_000], labels[:1_000])}
+    splits["validation"] = _only(kept, images[1_000:], labels[1_000:])
+    return _target(name, splits, len(kept))
+
+
+PLANTS = [
+    Plant(
+        "figures of changing size without noise (dataset 1.3)",
+        partial(figures, **_SCALING, **_PLAIN),
+        partial(figures, **_STRICT),
+    ),
+    Plant("a light for each class", partial(lit_digits, by_class=True), partial(lit_digits, by_class=False)),
+]
+
+
+POPULATIONS = [
+    Population("digits, five to ten classes", some_digits),
+    *(
+        Population(f"{name}, five to ten classes", partial(some_photographs, name=name), 10)
+        for name in ("mnist", "cifar10")
+        if real.available()
+    ),
+]

@@ -12,7 +12,27 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.dataset._shared import _THESIS, _labels
+from cnnaudit.core.statistics import generator
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.dataset._plants import (
+    _DIGITS,
+    _ROTATED,
+    _SCALED,
+    Splits,
+    _digits,
+    _target,
+    figures,
+    some_digits,
+    some_photographs,
+)
 
 _TREE_IMAGES = 10_000
 
@@ -71,3 +91,41 @@ def trivial_feature(context: CheckContext) -> Finding:
         f"the model reaches above chance; a larger one {found.larger / found.model:.0%}.",
         evidence=pictures.of_tree(found, known, labels, target.classes),
     )
+
+
+def tinted_digits(seed: int, by_class: bool) -> AuditTarget:
+    """Color images of digits whose cast goes with the class, or with nothing."""
+    splits: Splits = {}
+    casts = generator("planted", seed, "casts").uniform(0, 0.5, (10, 3, 1, 1)).astype(np.float32)
+    for split, (images, labels) in _digits(seed).items():
+        rng = generator("planted", seed, "tint", split)
+        hue = labels if by_class else rng.integers(0, 10, len(labels))
+        noise = rng.normal(0, 0.003, (len(labels), 3, 1, 1)).astype(np.float32)
+        splits[split] = (np.clip(0.5 * images.repeat(3, axis=1) + casts[hue] + noise, 0, 1), labels)
+    return _target("tinted digits", splits, _DIGITS)
+
+
+PLANTS = [
+    Plant(
+        "a color cast that goes with the class",
+        partial(tinted_digits, by_class=True),
+        partial(tinted_digits, by_class=False),
+    ),
+    Plant("figures of one size (dataset 4.0)", _ROTATED, _SCALED),
+]
+
+
+POPULATIONS = [
+    Population("digits, random classes", some_digits, 20),
+    Population(
+        "scaled figures with noise (3.0)", partial(figures, transformation="scaling", noise=20, inverted=True), 20
+    ),
+    *(
+        (
+            Population("mnist, random classes", partial(some_photographs, name="mnist"), 20),
+            Population("cifar10, random classes", partial(some_photographs, name="cifar10"), 20),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -13,7 +13,19 @@ from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     from cnnaudit.checks.fidelity._evaluation_set import Subject
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.fidelity._shared import _LEAST, _interval, _subject
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.fidelity._plants import _digits_target, _drawn
+from cnnaudit.checks.small_targets import plain, trained
 
 _EXACT = 1e-3
 
@@ -122,3 +134,90 @@ def _evidence(context: CheckContext, subject: Subject, layer: str) -> Finding:
 def _ratio(share: float) -> str:
     """o / (o + i) as o / i in words."""
     return f"{share / max(1 - share, 1e-9):.2f} times"
+
+
+def chained(seed: int, relu: bool = True, pool: bool = True) -> AuditTarget:
+    """A chain of modules whose last ReLU or pooling is a module of its own, right going forward and wrong going back.
+
+    `x * (x > 0)` goes back as the gradient where the deconvnet rectifies; `amax` over windows shares what comes back
+    among equal values, where a pooling has one switch.
+    """
+    from torch import nn
+
+    class Rectification(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (x > 0)
+
+    class Pooling(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.unfold(2, 2, 2).unfold(3, 2, 2).amax((-1, -2))
+
+    last = nn.ReLU() if relu else Rectification()
+    pooling = nn.MaxPool2d(2) if pool else Pooling()
+    features = nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), pooling, nn.Conv2d(6, 8, 3), last
+    return _digits_target(
+        "a chain of modules", _drawn(nn.Sequential(*features, nn.Flatten(), nn.Linear(1152, 10)), seed)
+    )
+
+
+def background_units(seed: int, background: bool) -> AuditTarget:
+    """Units that answer to the black background and fall silent over the digits, or the other way round."""
+    import torch
+    from torch import nn
+
+    network = _drawn(nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4704, 10)), seed)
+    convolution = network.get_submodule("0")
+    with torch.no_grad():
+        weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
+        weight.copy_(weight.abs() * (-1 if background else 1))
+        bias.fill_(1.0 if background else 0.0)
+    return _digits_target("answers to the background" if background else "answers to the digits", network)
+
+
+PLANTS = [
+    Plant("a ReLU that does not rectify back", partial(chained, relu=False), chained, part="definition"),
+    Plant("a pooling without switches", partial(chained, pool=False), chained, part="definition"),
+    Plant(
+        "units that answer to the background",
+        partial(background_units, background=True),
+        partial(background_units, background=False),
+        part="evidence",
+    ),
+]
+
+
+POPULATIONS = [
+    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10, part="definition"),
+    Population(
+        "random filters and ridge regression on dataset 3.0",
+        partial(plain, source="dataset 3.0"),
+        10,
+        part="definition",
+    ),
+    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10, part="evidence"),
+    Population(
+        "random filters and ridge regression on dataset 3.0", partial(plain, source="dataset 3.0"), 10, part="evidence"
+    ),
+    Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="definition"),
+    *(
+        (
+            Population(
+                "random filters and ridge regression on mnist", partial(plain, source="mnist"), 10, part="definition"
+            ),
+            Population(
+                "random filters and ridge regression on cifar10",
+                partial(plain, source="cifar10"),
+                10,
+                part="definition",
+            ),
+            Population(
+                "random filters and ridge regression on mnist", partial(plain, source="mnist"), 10, part="evidence"
+            ),
+            Population(
+                "random filters and ridge regression on cifar10", partial(plain, source="cifar10"), 10, part="evidence"
+            ),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -11,7 +11,19 @@ from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.fidelity._shared import _LEAST, _interval, _judged, _maps, _refusals, _title
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.fidelity._plants import _split
+from cnnaudit.checks.small_targets import plain, trained
 
 
 @check(
@@ -81,3 +93,53 @@ def deletion(context: CheckContext) -> list[Finding]:
 def _more(share: float) -> str:
     """A share of either sign in words."""
     return f"{abs(share):.0%} {'more' if share >= 0 else 'less'}"
+
+
+def masked_gradient(seed: int, source: str = "digits") -> AuditTarget:
+    """A right classifier of the image in 5 gray levels, plus a faint ripple, which is all that its gradient shows."""
+    import torch
+    from torch import nn
+
+    from cnnaudit.target import AuditTarget
+
+    clean = plain(seed, source, trained=True)
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reader = clean.model
+            shape = (clean.input.channels, *clean.input.size)
+            drawn = torch.randn(len(clean.classes), *shape, generator=torch.Generator().manual_seed(seed))
+            self.register_buffer("ripple", drawn / drawn[0].numel())
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            waves = (200 * images).sin().flatten(1) @ self.get_buffer("ripple").flatten(1).T
+            logits: torch.Tensor = self.reader((images * 4).round().detach() / 4) + 0.01 * waves
+            return logits
+
+    return AuditTarget.from_arrays("planted: masked gradient", Masked(), _split(clean), classes=clean.classes)
+
+
+PLANTS = [
+    Plant(
+        "a gradient of nothing but a faint ripple",
+        masked_gradient,
+        partial(plain, source="digits", trained=True),
+        part="gradient",
+    ),
+]
+
+
+POPULATIONS = [
+    Population("LeNets on digits", partial(plain, source="digits", trained=True), 6, part="gradient"),
+    Population("LeNets on dataset 3.0", partial(plain, source="dataset 3.0", trained=True), 6, part="gradient"),
+    Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="gradient"),
+    *(
+        (
+            Population("LeNets on mnist", partial(plain, source="mnist", trained=True), 6, part="gradient"),
+            Population("LeNets on cifar10", partial(plain, source="cifar10", trained=True), 6, part="gradient"),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -12,7 +12,19 @@ from cnnaudit.core.findings import Finding, Location
 if TYPE_CHECKING:
     import torch
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.fidelity._shared import _effort, _judged, _subject
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.fidelity._plants import _digits_target, _drawn
+from cnnaudit.checks.small_targets import plain
 
 
 @check(
@@ -83,3 +95,78 @@ def _compute(context: CheckContext, name: str) -> Callable[..., torch.Tensor]:
     from cnnaudit.checks.fidelity._quiet import quiet
 
     return lambda model, images, classes: quiet(name, model, images, classes, context.torch_generator(name))
+
+
+def rectified(seed: int, arithmetic: bool) -> AuditTarget:
+    """A network whose ReLUs are a module used twice, functional calls, in place, and a last one.
+
+    The last one is written as `x * (x > 0)`, which no rule can reach, or as a method call.
+    """
+    from torch import nn
+    from torch.nn import functional
+
+    class Rectified(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 8, 3)
+            self.third, self.last = nn.Conv2d(8, 8, 3), nn.Linear(8, 10)
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            x = self.relu(self.first(images))
+            x = functional.max_pool2d(self.relu(self.second(x)), 2)
+            y = self.third(x)
+            x = functional.relu(y, inplace=True) + x[..., 1:-1, 1:-1]
+            x = x - 1
+            x = x * (x > 0) if arithmetic else x.relu()
+            logits: torch.Tensor = self.last(x.mean((2, 3)))
+            return logits
+
+    return _digits_target(
+        "ReLU written as arithmetic" if arithmetic else "ReLUs of all kinds", _drawn(Rectified(), seed)
+    )
+
+
+def counting(seed: int, counts: bool) -> AuditTarget:
+    """A network that counts its forward passes in a buffer, in evaluation mode too, or in training mode only."""
+    import torch
+    from torch import nn
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("passes", torch.zeros(()))
+            self.features = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.last = nn.Linear(6, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if counts or self.training:
+                self.get_buffer("passes").add_(1)
+            logits: torch.Tensor = self.last(self.features(images))
+            return logits
+
+    return _digits_target("counts its passes" if counts else "counts in training", _drawn(Counting(), seed))
+
+
+PLANTS = [
+    Plant(
+        "a ReLU written as x * (x > 0) beside real ones",
+        partial(rectified, arithmetic=True),
+        partial(rectified, arithmetic=False),
+    ),
+    Plant("a forward pass that changes a buffer", partial(counting, counts=True), partial(counting, counts=False)),
+]
+
+
+POPULATIONS = [
+    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10),
+    Population("random filters and ridge regression on dataset 3.0", partial(plain, source="dataset 3.0"), 10),
+    *(
+        (
+            Population("random filters and ridge regression on mnist", partial(plain, source="mnist"), 10),
+            Population("random filters and ridge regression on cifar10", partial(plain, source="cifar10"), 10),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -14,7 +14,17 @@ from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
     pass
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.fidelity._shared import _effort, _interval, _subject
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.fidelity._plants import _split
+from cnnaudit.checks.small_targets import plain
 
 
 @check(
@@ -64,3 +74,55 @@ def lime(context: CheckContext) -> Finding:
         f"{mean:.2f}; the local linear model explains {found.fit.mean():.0%} of the variance.",
         evidence=[evidence.table("LIME of the images", ["what", "images", "lowest", "median", "highest"], rows)],
     )
+
+
+def restless(seed: int) -> AuditTarget:
+    """A classifier whose answer swings back and forth with every detail of the image: no linear model fits it."""
+    from torch import nn
+
+    from cnnaudit.target import AuditTarget
+
+    clean = plain(seed, "digits")
+
+    class Restless(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reader = clean.model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = 5 * (300 * self.reader(images)).sin()
+            return logits
+
+    return AuditTarget.from_arrays(
+        "planted: swings with every detail", Restless(), _split(clean), classes=clean.classes
+    )
+
+
+def weighed(seed: int) -> AuditTarget:
+    """Tells digits with much ink from those with little, each row of pixels weighing more than the one above it."""
+    import torch
+    from torch import nn
+
+    from cnnaudit.data import digits
+    from cnnaudit.target import AuditTarget
+
+    data = digits("validation", seed)
+    rows = np.linspace(0.2, 1.8, data.images.shape[2])[:, None]
+    ink = (data.images[:, 0] * rows).mean((1, 2))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(data.images[0].size, 2))
+    with torch.no_grad():
+        weight = torch.from_numpy(np.broadcast_to(rows, data.images.shape[2:]).copy()).flatten().float() / 784
+        network[1].get_parameter("weight").copy_(10 * torch.stack([-weight, weight]))
+        network[1].get_parameter("bias").copy_(torch.tensor([1.0, -1.0]) * 10 * float(np.median(ink)))
+    split = {"validation": (data.images, (ink > np.median(ink)).astype(np.int64))}
+    return AuditTarget.from_arrays("planted: ink, row by row", network, split, classes=("little", "much"))
+
+
+PLANTS = [
+    Plant("an answer that swings with every detail", restless, weighed),
+]
+
+
+POPULATIONS = [
+    Population("ink, row by row", weighed, 20),
+]

@@ -13,7 +13,19 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     from cnnaudit.checks.fidelity._randomization import Randomization
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.fidelity._shared import _effort, _interval, _judged, _maps, _refusals, _title
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.fidelity._plants import _digits_target, _drawn
+from cnnaudit.checks.small_targets import plain, trained
 
 _ADEBAYO = "Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (arXiv 1810.03292)"
 
@@ -92,3 +104,48 @@ def _judge_randomization(
         f"faint noise; {max(found.kept(), 0):.0%} of the map survives random weights.",
         evidence=shown,
     )
+
+
+def edge_detector(seed: int) -> AuditTarget:
+    """A classifier of fixed edges whose weights only scale them: its gradient shows the edges, whatever the weights."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Edges(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(1, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(images)
+            slopes = functional.conv2d(images, torch.stack([sobel, sobel.T])[:, None])
+            logits: torch.Tensor = self.last(slopes.square().mean((1, 2, 3))[:, None])
+            return logits
+
+    return _digits_target("an edge detector", _drawn(Edges(), seed))
+
+
+PLANTS = [
+    Plant(
+        "an edge detector posing as saliency",
+        edge_detector,
+        partial(plain, source="digits", trained=True),
+        part="gradient",
+    ),
+]
+
+
+POPULATIONS = [
+    Population("LeNets on digits", partial(plain, source="digits", trained=True), 6, part="gradient"),
+    Population("LeNets on dataset 3.0", partial(plain, source="dataset 3.0", trained=True), 6, part="gradient"),
+    Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="gradient"),
+    *(
+        (
+            Population("LeNets on mnist", partial(plain, source="mnist", trained=True), 6, part="gradient"),
+            Population("LeNets on cifar10", partial(plain, source="cifar10", trained=True), 6, part="gradient"),
+        )
+        if real.available()
+        else ()
+    ),
+]

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from cnnaudit.checks.minimum_model._frontier import Arrays
     from cnnaudit.checks.minimum_model._reproduction import Reproduced
     from cnnaudit.target import AuditTarget
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 from cnnaudit.checks.dataset._shared_minimum_model import _THESIS, _parameters, _seeds, _small
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.minimum_model._plants import _NOISY, _PLAIN, _SCALING, _STRICT, _figures, _target
 
 _TRAINING_IMAGES = 1_500
 
@@ -124,3 +132,48 @@ def _table_evidence(found: Sequence[Reproduced], claimed: float) -> list[evidenc
         )
     names = ("network", "parameters", "seeds that reach it", "dead", "quartiles", "best: training / validation")
     return [evidence.table(f"Fresh seeds, against {claimed:.3f}", names, rows)]
+
+
+def claiming(seed: int, accuracy: float, data: dict[str, Any], **model: Any) -> AuditTarget:
+    """Figures with an untrained minimum model whose file claims an accuracy."""
+    from cnnaudit.models import minimum
+    from cnnaudit.target import Claims
+
+    return _target("a claim", _figures(seed, **data), 3, minimum(**model), Claims(accuracy=accuracy))
+
+
+_ROTATION: dict[str, Any] = {"transformation": "rotation"}
+
+
+PLANTS = [
+    Plant(
+        "16 parameters that claim .93 on noisy figures (dataset 3.0)",
+        partial(claiming, accuracy=0.93, data=_STRICT),
+        partial(claiming, accuracy=0.45, data=_STRICT),
+    ),
+    Plant(
+        "25 parameters that claim .90 on noisy turned figures (dataset 4.0)",
+        partial(claiming, accuracy=0.9, data=_ROTATION | _NOISY, pool=14),
+        partial(claiming, accuracy=0.9, data=_ROTATION | _NOISY, pool=7),
+    ),
+]
+
+
+POPULATIONS = [
+    Population(
+        "Table I: 16 parameters, .999 on dataset 1.3", partial(claiming, accuracy=0.999, data=_SCALING | _PLAIN), 10
+    ),
+    Population(
+        "Table I: 16 parameters, .642 on dataset 2.1", partial(claiming, accuracy=0.642, data=_ROTATION | _PLAIN), 10
+    ),
+    Population(
+        "Table I: 109 parameters, .930 on dataset 3.0",
+        partial(claiming, accuracy=0.93, data=_SCALING | _NOISY | {"swaps": "repeated"}, pool=14, hidden=12),
+        10,
+    ),
+    Population(
+        "Table I: 333 parameters, .988 on dataset 4.0",
+        partial(claiming, accuracy=0.988, data=_ROTATION | _NOISY | {"swaps": "repeated"}, pool=7, hidden=16),
+        10,
+    ),
+]

@@ -9,6 +9,9 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.padding._shared import (
     _REPEAT,
     _THESIS,
@@ -19,6 +22,12 @@ from cnnaudit.checks.padding._shared import (
     _require_life,
     _some,
 )
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.padding._plants import edge_network, resnet_geometry
+from cnnaudit.checks.small_targets import trained
 
 
 @check(
@@ -72,3 +81,24 @@ def border_maximum(context: CheckContext) -> Finding:
             *marked_images("Strongest pixel at the border", images, measured.pixels[:, index], heat.shape),
         ],
     )
+
+
+PLANTS = [
+    Plant(
+        "edge filters behind zero padding, on white backgrounds",
+        partial(edge_network, padding_mode="zeros"),
+        partial(edge_network, padding_mode="replicate"),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("dataset 3.0, trained with replicate padding", partial(trained, padding_mode="replicate"), 20),
+    Population("dataset 3.0, trained with reflect padding", partial(trained, padding_mode="reflect"), 20),
+    Population("dataset 3.0, trained with circular padding", partial(trained, padding_mode="circular"), 20),
+    Population(
+        "untrained strided layers of a ResNet, replicate padding",
+        partial(resnet_geometry, size=65, padding_mode="replicate"),
+        20,
+    ),
+]

@@ -11,6 +11,9 @@ from cnnaudit.core.findings import Finding
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.padding._shared import (
     _REPEAT,
     _THESIS,
@@ -21,6 +24,12 @@ from cnnaudit.checks.padding._shared import (
     _require_life,
     _some,
 )
+
+if TYPE_CHECKING:
+    pass
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.padding._plants import edge_network, resnet_geometry
+from cnnaudit.checks.small_targets import trained
 
 
 @check(
@@ -66,3 +75,24 @@ def border_response(context: CheckContext) -> Finding:
             *layer_bars("Border response by layer", measured.layers, shares, "share of the peak", context.tolerance),
         ],
     )
+
+
+PLANTS = [
+    Plant(
+        "edge filters behind zero padding, on white backgrounds",
+        partial(edge_network, padding_mode="zeros"),
+        partial(edge_network, padding_mode="replicate"),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("dataset 3.0, trained with replicate padding", partial(trained, padding_mode="replicate"), 20),
+    Population("dataset 3.0, trained with reflect padding", partial(trained, padding_mode="reflect"), 20),
+    Population("dataset 3.0, trained with circular padding", partial(trained, padding_mode="circular"), 20),
+    Population(
+        "untrained strided layers of a ResNet, replicate padding",
+        partial(resnet_geometry, size=65, padding_mode="replicate"),
+        20,
+    ),
+]

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.target import AuditTarget
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.padding._shared import _REPEAT, _THESIS, _affordable, _observed, _some
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.padding._plants import edge_network
+from cnnaudit.checks.small_targets import trained
 
 
 @check(
@@ -86,3 +97,19 @@ def _untrained_flips(target: AuditTarget, context: CheckContext, images: torch.T
     after = replicate_predictions(logits, images, model)
     noisy = noise_predictions(logits, images, model, layer, context.torch_generator("noise"))
     return ["untrained copy", len(images), *(float((p != before).double().mean()) for p in (after, noisy))]
+
+
+PLANTS = [
+    Plant(
+        "units that fire at the border carry the class",
+        partial(edge_network, padding_mode="zeros", task="polarity"),
+        partial(edge_network, padding_mode="replicate", task="polarity"),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("dataset 3.0, trained with replicate padding", partial(trained, padding_mode="replicate"), 20),
+    Population("dataset 3.0, trained with reflect padding", partial(trained, padding_mode="reflect"), 20),
+    Population("dataset 3.0, trained with circular padding", partial(trained, padding_mode="circular"), 20),
+]

@@ -10,7 +10,15 @@ from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     pass
+from functools import partial
+from typing import TYPE_CHECKING
+
 from cnnaudit.checks.padding._shared import _MIND_THE_PAD, _affordable, _observed
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.padding._plants import _digits_target, _draw, resnet_geometry
 
 
 @check(
@@ -73,3 +81,34 @@ def uneven_application(context: CheckContext) -> Finding:
 def _by(size: tuple[int, int]) -> str:
     """225 x 225."""
     return f"{size[0]} x {size[1]}"
+
+
+def same_padding(seed: int, symmetric: bool) -> AuditTarget:
+    """A strided convolution whose 'same' padding puts its one pixel right and below, or one pixel on each side."""
+    import torch
+    from torch import nn
+
+    pad = nn.ZeroPad2d(1) if symmetric else nn.ZeroPad2d((0, 1, 0, 1))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    network = nn.Sequential(pad, nn.Conv2d(1, 8, 3, 2), nn.ReLU(), *head)
+    _draw(network, torch.Generator().manual_seed(seed))
+    return _digits_target("same padding", network, 33 if symmetric else 32)
+
+
+PLANTS = [
+    Plant(
+        "the strided layers of a ResNet at 64 pixels",
+        partial(resnet_geometry, size=64),
+        partial(resnet_geometry, size=65),
+    ),
+    Plant(
+        "'same' padding on the right and below only",
+        partial(same_padding, symmetric=False),
+        partial(same_padding, symmetric=True),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("the strided layers of a ResNet at 97 pixels", partial(resnet_geometry, size=97), 20),
+]

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks.readout import readout
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.small_targets import unit_images
 
 if TYPE_CHECKING:
     import torch
@@ -210,3 +219,74 @@ def _reconstructions(
             products = (back * centered).sum((1, 2, 3)).abs()
             alike[c] = round(float((products / scale.clamp(min=1e-12)).mean()), 3)
     return alike
+
+
+BIASED = 16
+
+
+def loud_filters(seed: int, source: str = "digits", informative: bool = True) -> AuditTarget:
+    """Half of the first layer's filters see the image, the other half answer a constant; one half is louder.
+
+    The louder half is the active one: that of the informative filters, or that of the constants. The predictions are
+    the same in both networks, since a ReLU network can undo any scale of a filter in the next layer. Four random
+    classes of the images, or all where there are no more.
+    """
+    from cnnaudit.target import AuditTarget
+
+    rng = np.random.default_rng(seed)
+    images, labels, names = unit_images(source, rng)
+    kept = np.sort(rng.choice(len(names), min(4, len(names)), replace=False))
+    rows = np.isin(labels, kept)
+    images, labels = images[rows], np.searchsorted(kept, labels[rows])
+    network = readout(images, labels, len(kept))
+    _with_constants(network, rng, (0.05, 2.0) if informative else (2.0, 0.05))
+    return AuditTarget.from_arrays(
+        f"planted: {'informative' if informative else 'constant'} filters are loud, {source}",
+        network,
+        {"validation": (images, labels)},
+        classes=[names[k] for k in kept],
+    )
+
+
+def _with_constants(network: nn.Sequential, rng: np.random.Generator, loudness: tuple[float, float]) -> None:
+    """Give a `readout` 16 more filters of zeros with a bias, and scale its own; what it answers does not change.
+
+    `loudness`: of the constants and of the others, up to a random factor of at most 2 for each filter.
+    """
+    import torch
+    from torch import nn
+
+    convolution, linear = network[0], network[4]
+    assert isinstance(convolution, nn.Conv2d) and isinstance(linear, nn.Linear)
+    own = len(convolution.weight)
+    cells = linear.in_features // own
+    draw = torch.from_numpy(rng.uniform(1, 2, own + BIASED)).float()
+    gain, bias = loudness[1] * draw[:own], loudness[0] * draw[own:]
+    louder = nn.Conv2d(convolution.in_channels, own + BIASED, convolution.kernel_size)  # type: ignore[arg-type]
+    wider = nn.Linear((own + BIASED) * cells, linear.out_features)
+    with torch.no_grad():
+        louder.weight.zero_()
+        louder.weight[:own] = convolution.weight * gain.view(-1, 1, 1, 1)
+        louder.bias.zero_()  # type: ignore[union-attr]
+        louder.bias[own:] = bias  # type: ignore[index]
+        wider.weight.zero_()
+        wider.weight[:, : own * cells] = linear.weight / gain.repeat_interleave(cells)
+        wider.bias.copy_(linear.bias)
+    network[0], network[4] = louder.eval(), wider.eval()
+
+
+_SOURCES = ("figures", *(("mnist", "cifar10") if real.available() else ()))
+
+
+PLANTS = [
+    Plant(
+        "the most active filters answer a constant",
+        partial(loud_filters, informative=False),
+        partial(loud_filters, informative=True),
+    ),
+]
+
+
+POPULATIONS = [
+    *(Population(f"active filters that tell, {source}", partial(loud_filters, source=source)) for source in _SOURCES),
+]

@@ -15,7 +15,22 @@ from cnnaudit.core.findings import Finding, Location
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
     from cnnaudit.units import Duality, LayerKernels
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.units._shared import SHOWN, _picture
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.units._plants import (
+    FIRST,
+    PLANTED,
+    _network,
+    _target,
+    trained,
+)
 
 IMAGES = 16  # of the duality experiment
 
@@ -215,3 +230,46 @@ def _answers(units: list[tuple[_Found, int]]) -> list[Evidence]:
         table("What these units answer", columns, rows),
         images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]
+
+
+def border_units(seed: int, planted: bool) -> AuditTarget:
+    """Two padded convolutions of random kernels; half of the second's units look for a side of the image, or none.
+
+    Such a kernel has a line of negative weights at a side of the square and positive ones elsewhere, so that it
+    answers where that line sees the padding. On black digits on white, whose background the first layer answers to.
+    """
+    import torch
+    from torch import nn
+
+    network = _network(seed, channels=1)
+    second = network[2]
+    assert isinstance(second, nn.Conv2d)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for unit in range(PLANTED if planted else 0):
+            kernel = torch.rand(FIRST, 3, 3, generator=rng) * 0.1 + 0.05
+            kernel[:, 0] = -0.4 - 0.1 * torch.rand(FIRST, 3, generator=rng)
+            second.weight[unit] = kernel.rot90(unit % 4, (1, 2))
+    return _target("border units" if planted else "random kernels", network, "digits", seed)
+
+
+PLANTS = [
+    Plant(
+        "half of a layer looks for a side of the image",
+        partial(border_units, planted=True),
+        partial(border_units, planted=False),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("two convolutions trained on digits", partial(trained, source="digits"), 10),
+    *(
+        (
+            Population("two convolutions trained on mnist", partial(trained, source="mnist"), 10),
+            Population("two convolutions trained on cifar10", partial(trained, source="cifar10"), 10),
+        )
+        if real.available()
+        else ()
+    ),
+]

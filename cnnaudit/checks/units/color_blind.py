@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks.units._color_blind_plants import PLANTS as PLANTS
+from cnnaudit.checks.units._color_blind_plants import POPULATIONS as POPULATIONS
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, proportion_interval

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks.readout import readout
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.small_targets import plain
 
 if TYPE_CHECKING:
     import torch
@@ -147,3 +154,40 @@ def _evidence(
         table(f"Units that {kind} fire, worst layers first", columns, rows),
         bars(f"Share of units that {kind} fire, by layer", drawn, label="share of units", tolerance=context.tolerance),
     ]
+
+
+def pushed(seed: int, bias: float = 0.0, share: float = 0.95) -> AuditTarget:
+    """A small network on digits whose first layer has a bias of that much, but for one unit in twenty.
+
+    Biases of -100 silence a unit on pixels in [0, 1], biases of 100 keep it above 0.
+    """
+    import torch
+    from torch import nn
+
+    from cnnaudit.data import digits
+    from cnnaudit.target import AuditTarget
+
+    data = digits("validation", seed)
+    network = readout(data.images, data.labels, 10)
+    first = network[0]
+    assert isinstance(first, nn.Conv2d)
+    chosen = np.random.default_rng(seed).permutation(len(first.weight))[: int(share * len(first.weight))]
+    first.bias = nn.Parameter(torch.zeros(len(first.weight)))
+    with torch.no_grad():
+        first.bias[chosen.tolist()] = bias
+    images = {"validation": (data.images, data.labels)}
+    return AuditTarget.from_arrays(f"planted: biases of {bias:g}", network, images, classes=data.classes)
+
+
+_SOURCES = ("digits", "dataset 3.0", *(("mnist", "cifar10") if real.available() else ()))
+
+
+PLANTS = [
+    Plant("biases pushed far down", partial(pushed, bias=-100.0), pushed, part="never"),
+    Plant("biases pushed far up", partial(pushed, bias=100.0), pushed, part="always"),
+]
+
+
+POPULATIONS = [
+    *(Population(f"LeNets on {source}", partial(plain, source=source, trained=True), 6) for source in _SOURCES),
+]

@@ -13,7 +13,22 @@ from cnnaudit.core.findings import Finding, Location
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
     from cnnaudit.units import Copy, LayerKernels, LayerShare
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnaudit.checks import real
 from cnnaudit.checks.units._shared import SHOWN, _picture
+
+if TYPE_CHECKING:
+    from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.units._plants import (
+    PLANTED,
+    SECOND,
+    _network,
+    _target,
+    trained,
+)
 
 FEWEST_PAIRS = 24  # the same for .15
 
@@ -91,3 +106,46 @@ def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str
         table("The pairs most alike", ["layer", "unit", "other", "correlation", "the other is"], listed),
         images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]
+
+
+def copied_units(seed: int, planted: bool, noise: float = 0.2) -> AuditTarget:
+    """Two convolutions of random kernels; half of the second's units are copies of the other half, or none.
+
+    Each copy is turned, flipped, scaled and perhaps negated, with noise of that share of its spread.
+    """
+    import torch
+    from torch import nn
+
+    network = _network(seed, channels=1)
+    second, rng = network[2], np.random.default_rng(seed)
+    assert isinstance(second, nn.Conv2d)
+    with torch.no_grad():
+        for unit in range(PLANTED if planted else 0):
+            source = second.weight[SECOND - 1 - unit]
+            copied = source.rot90(int(rng.integers(4)), (1, 2))
+            copied = copied.flip(2) if rng.random() < 0.5 else copied
+            added = torch.from_numpy(rng.normal(0, noise * float(source.std()), source.shape)).float()
+            second.weight[unit] = float(rng.choice([-1, 1]) * rng.uniform(0.5, 2)) * (copied + added)
+    return _target("copied units" if planted else "random kernels", network, "digits", seed)
+
+
+PLANTS = [
+    Plant(
+        "half of a layer are turned, flipped and negated copies of the other half",
+        partial(copied_units, planted=True),
+        partial(copied_units, planted=False),
+    ),
+]
+
+
+POPULATIONS = [
+    Population("two convolutions trained on digits", partial(trained, source="digits"), 10),
+    *(
+        (
+            Population("two convolutions trained on mnist", partial(trained, source="mnist"), 10),
+            Population("two convolutions trained on cifar10", partial(trained, source="cifar10"), 10),
+        )
+        if real.available()
+        else ()
+    ),
+]

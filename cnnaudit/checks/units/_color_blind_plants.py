@@ -1,4 +1,4 @@
-"""Planted color-blindness: networks whose first layer reads the brightness of an image alone, or its colors alone."""
+"""Planted defects and clean populations of `units.color_blind`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cnnaudit.checks import real
-from cnnaudit.checks.plants import Plant, Population
-from cnnaudit.planted.behavior import plain
 
 if TYPE_CHECKING:
     import torch
 
     from cnnaudit.target import AuditTarget
+from cnnaudit.checks import Plant, Population
+from cnnaudit.checks.small_targets import plain
 
 Sight = Literal["luma", "opponent", "random"]
-
-_CHECK = "units.color_blind"
 
 
 def seeing(seed: int, sight: Sight = "random") -> AuditTarget:
@@ -63,15 +61,19 @@ def _colored_digits(seed: int) -> tuple[torch.Tensor, np.ndarray]:
 
 _LUMA, _OPPONENT = partial(seeing, sight="luma"), partial(seeing, sight="opponent")
 
-PLANTS: tuple[Plant, ...] = tuple(
-    Plant(_CHECK, "every kernel reads the luma alone", _LUMA, _OPPONENT, part)
-    for part in ("weights", "optimized", "response")
-)
 
-POPULATIONS: tuple[Population, ...] = (
-    Population(_CHECK, "random kernels", seeing, 20),
+PLANTS = [
     *(
-        Population(_CHECK, f"LeNets on {source}", partial(plain, source=source, trained=True), 10)
+        Plant("every kernel reads the luma alone", _LUMA, _OPPONENT, part)
+        for part in ("weights", "optimized", "response")
+    ),
+]
+
+
+POPULATIONS = [
+    Population("random kernels", seeing, 20),
+    *(
+        Population(f"LeNets on {source}", partial(plain, source=source, trained=True), 10)
         for source in (("cifar10",) if real.available() else ())
     ),
-)
+]
