@@ -36,7 +36,7 @@ _HOMES = {
     "run_until": "recording",
     "stop_at": "recording",
     "track_from": "tracking",
-    "LayerError": "scopes",
+    "LayerError": "module_paths",
 }
 
 __all__ = [

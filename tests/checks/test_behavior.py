@@ -11,7 +11,6 @@ from cnnaudit.checks.registry import Check
 from cnnaudit.core.errors import ModelError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import gate_confidence, proportion_interval
-from cnnaudit.planted.behavior import PLANTS
 from cnnaudit.target import AuditTarget, Claims
 
 CHECKS = {item.id: item for item in vars(behavior).values() if isinstance(item, Check)}

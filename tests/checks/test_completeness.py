@@ -8,7 +8,7 @@ import pytest
 
 from cnnaudit.checks import catalogue, plants
 from cnnaudit.checks.nulls import null_distribution
-from cnnaudit.planted import plants_for, populations
+from planting import plants_for
 
 SUITES = Path(__file__).parent.parent.parent / "suites"
 EVERY = sorted(catalogue())

@@ -10,7 +10,8 @@ from cnnaudit.checks.registry import Check
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.data import reference
-from cnnaudit.planted.dataset import PLANTS, POPULATIONS, all_photographs, tagged
+from cnnaudit.checks.dataset.border_shortcut import all_photographs
+from cnnaudit.checks.dataset.border_shortcut import tagged
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(dataset).values() if isinstance(item, Check)}

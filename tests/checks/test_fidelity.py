@@ -15,8 +15,9 @@ from cnnaudit.attribution import methods
 from cnnaudit.checks import fidelity
 from cnnaudit.checks.registry import Check
 from cnnaudit.core.findings import Finding
-from cnnaudit.planted.behavior import plain
-from cnnaudit.planted.fidelity import PLANTS, chained, rectified
+from cnnaudit.checks.small_targets import plain
+from cnnaudit.checks.fidelity.deconvnet import chained
+from cnnaudit.checks.fidelity.integrity import rectified
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(fidelity).values() if isinstance(item, Check)}

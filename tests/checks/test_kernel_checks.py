@@ -12,8 +12,9 @@ from torch import nn
 from cnnaudit.checks.units.border_aware import border_aware as check_border_aware
 from cnnaudit.checks.units.duplicate import duplicate as check_duplicate
 from cnnaudit.models import lenet, minimum
-from cnnaudit.planted import plants_for
-from cnnaudit.planted.kernels import border_units, copied_units
+from planting import plants_for
+from cnnaudit.checks.units.border_aware import border_units
+from cnnaudit.checks.units.duplicate import copied_units
 from cnnaudit.target import AuditTarget
 
 CHECKS = {check.id: check for check in (check_border_aware, check_duplicate)}

@@ -12,8 +12,9 @@ from cnnaudit.checks.minimum_model._frontier import Tried, needed, simplest, sma
 from cnnaudit.checks.minimum_model._reproduction import candidates, own_architecture
 from cnnaudit.checks.minimum_model.table import table as check_table
 from cnnaudit.models import lenet, minimum
-from cnnaudit.planted import plants_for
-from cnnaudit.planted.minimum_model import claiming, figures
+from planting import plants_for
+from cnnaudit.checks.minimum_model.table import claiming
+from cnnaudit.checks.dataset.minimum_model import figures
 from cnnaudit.target import AuditTarget
 from cnnaudit.training import Architecture
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnnaudit.checks.fidelity.neuron_optimum import neuron_optimum as check_neuron_optimum
-from cnnaudit.planted.neuron_optimum import PLANTS, entrance
+from cnnaudit.checks.fidelity.neuron_optimum import entrance
 from cnnaudit.target import AuditTarget
 
 

@@ -13,7 +13,10 @@ from cnnaudit.checks.registry import Check
 from cnnaudit.core.errors import ModelError
 from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.interventions import calls
-from cnnaudit.planted.padding import PLANTS, brightness_sum, edge_network, resnet_geometry, steady_digits
+from cnnaudit.checks.padding.blind_spot import brightness_sum
+from cnnaudit.checks.padding._plants import edge_network
+from cnnaudit.checks.padding._plants import resnet_geometry
+from cnnaudit.checks.padding.blind_spot import steady_digits
 from cnnaudit.target import AuditTarget, Claims
 
 CHECKS = {item.id: item for item in vars(padding).values() if isinstance(item, Check)}

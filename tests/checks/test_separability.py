@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
 from cnnaudit.checks.separability.clusters import clusters as check_clusters
-from cnnaudit.planted import plants_for
+from planting import plants_for
 from cnnaudit.target import AuditTarget
 
 PLANTS = plants_for("separability.clusters")

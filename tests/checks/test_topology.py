@@ -10,8 +10,8 @@ from torch import nn
 
 from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS
 from cnnaudit.checks.topology.ring import ring as check_ring
-from cnnaudit.planted import plants_for
-from cnnaudit.planted.topology import untrained
+from planting import plants_for
+from cnnaudit.checks.topology.ring import untrained
 from cnnaudit.target import AuditTarget
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')

@@ -8,7 +8,7 @@ import torch
 
 from cnnaudit.checks.fidelity._evaluation_set import subject_of
 from cnnaudit.checks.fidelity._stability import agreement, lime_stability, segmentation_for
-from cnnaudit.planted.fidelity import weighed
+from cnnaudit.checks.fidelity.lime import weighed
 
 pytest.importorskip("lime")
 
