@@ -13,7 +13,7 @@ from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.data import reference
 from cnnaudit.target.shrink import label_ceiling, shrink
 from cnnaudit.training import Architecture, grid, named_grid, search
-from cnnaudit.training import work as working
+from cnnaudit.training import executor as working
 from cnnaudit.training.results import COLUMNS, Results, Row, as_csv, key_of
 from cnnaudit.training.summary import Summary, summarize
 from cnnaudit.training.tasks import tasks
