@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.memory import out_of_memory
 from cnnaudit.core.wording import listed, one_line
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.target.audit_target import out_of_memory
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.core.memory import out_of_memory
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.target.audit_target import out_of_memory
 
 if TYPE_CHECKING:
     import torch

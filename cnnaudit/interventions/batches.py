@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from cnnaudit.target.audit_target import out_of_memory
+from cnnaudit.core.memory import out_of_memory
 
 Answer = TypeVar("Answer", torch.Tensor, tuple[torch.Tensor, ...])
 

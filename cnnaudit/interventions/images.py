@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnnaudit.core.errors import DataError
-from cnnaudit.target.audit_target import CPU_BATCH_PIXELS
+from cnnaudit.core.memory import CPU_BATCH_PIXELS
 
 if TYPE_CHECKING:
     import torch

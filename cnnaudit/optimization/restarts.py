@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.core.memory import out_of_memory
 from cnnaudit.core.statistics import derive_seed
 from cnnaudit.optimization.ascent import Ascent
 from cnnaudit.optimization.objectives import Objective
 from cnnaudit.optimization.recipes import Recipe
 from cnnaudit.optimization.truncated_model import Reader
-from cnnaudit.target.audit_target import out_of_memory
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ import numpy as np
 
 from cnnaudit.core.errors import AuditError, DataError, ModelError
 from cnnaudit.core.expectations import Expectation
+from cnnaudit.core.memory import CPU_BATCH_PIXELS, out_of_memory
 from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-# On a CPU the maps of more pixels leave the caches: ResNet-50 takes 67 ms an image in batches of 64, of 8 only 23.
-CPU_BATCH_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +252,3 @@ class AuditTarget:
         if not torch.isfinite(logits).all():
             raise ModelError(f"{self.name}: the model returned NaN or infinite logits for {n} images in [0, 1]")
         return logits
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, on the CPU or on a GPU."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -99,6 +99,7 @@ class _Distances:
         along = centered @ np.linalg.eigh(centered.T @ centered)[1][:, -1]
         self.order = np.argsort(along, kind="stable")
         self.points, self.along = centered[self.order], along[self.order]
+        self.given = np.asarray(points, dtype=float)[self.order]  # centering rounds: a tie at eps would be decided by it
         self.reach, self.limit = eps * (1 + 1e-9), eps * eps
         squares = (self.points**2).sum(1)
         self.slack = np.float32(ROUNDING * max(float(squares.max()), self.limit))
@@ -110,8 +111,12 @@ class _Distances:
         self.columns[:d], self.columns[d], self.columns[d + 1] = -2 * self.points.T, 1, squares - self.limit / 2
 
     def exactly(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Whether pairs are within eps, in double precision."""
-        near: np.ndarray = ((self.points[i] - self.points[j]) ** 2).sum(1) <= self.limit
+        """Whether pairs are within eps, in double precision, summed axis by axis as scikit-learn's trees do."""
+        squares = np.zeros(len(i))
+        for axis in range(self.given.shape[1]):
+            difference = self.given[i, axis] - self.given[j, axis]
+            squares += difference * difference
+        near: np.ndarray = squares <= self.limit
         return near
 
     def _product(self, rows: slice, columns: slice) -> np.ndarray:

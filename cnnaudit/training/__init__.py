@@ -10,7 +10,7 @@ from cnnaudit.training._fit import fit
 from cnnaudit.training._grid import Architecture, grid, named_grid
 from cnnaudit.training._search import search
 from cnnaudit.training.autoencoding import fit_autoencoder
-from cnnaudit.training.stacked import StackedResult, train_stacked
+from cnnaudit.training.stacked.train import StackedResult, train_stacked
 from cnnaudit.training.summary import SearchResult
 
 __all__ = [

@@ -10,10 +10,9 @@ import numpy as np
 from cnnaudit.core.statistics import proportion_p_value
 from cnnaudit.training._grid import Architecture
 from cnnaudit.training.arrays import majority
-from cnnaudit.training.executor import Work
+from cnnaudit.training.executor import Work, tasks
 from cnnaudit.training.results import Row
 from cnnaudit.training.summary import Summary
-from cnnaudit.training.tasks import tasks
 
 FRESH = 1_000  # the first seed of a confirmation, far from those of the screening
 MOST_CANDIDATES = 8

@@ -5,10 +5,10 @@ import inspect
 from pathlib import Path
 
 import pytest
+from planting import plants_for
 
 from cnnaudit.checks import catalogue, plants
 from cnnaudit.checks.nulls import null_distribution
-from planting import plants_for
 
 SUITES = Path(__file__).parent.parent.parent / "suites"
 EVERY = sorted(catalogue())

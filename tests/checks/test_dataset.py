@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from cnnaudit.checks import dataset, real
+from cnnaudit.checks.dataset.border_shortcut import all_photographs, tagged
 from cnnaudit.checks.readout import readout, reads_pixel, write_predictions
 from cnnaudit.checks.registry import Check
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.data import reference
-from cnnaudit.checks.dataset.border_shortcut import all_photographs
-from cnnaudit.checks.dataset.border_shortcut import tagged
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(dataset).values() if isinstance(item, Check)}

@@ -13,11 +13,11 @@ from torch import nn
 
 from cnnaudit.attribution import methods
 from cnnaudit.checks import fidelity
-from cnnaudit.checks.registry import Check
-from cnnaudit.core.findings import Finding
-from cnnaudit.checks.small_targets import plain
 from cnnaudit.checks.fidelity.deconvnet import chained
 from cnnaudit.checks.fidelity.integrity import rectified
+from cnnaudit.checks.registry import Check
+from cnnaudit.checks.small_targets import plain
+from cnnaudit.core.findings import Finding
 from cnnaudit.target import AuditTarget
 
 CHECKS = {item.id: item for item in vars(fidelity).values() if isinstance(item, Check)}

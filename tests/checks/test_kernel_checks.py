@@ -7,14 +7,14 @@ import re
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 from torch import nn
 
 from cnnaudit.checks.units.border_aware import border_aware as check_border_aware
-from cnnaudit.checks.units.duplicate import duplicate as check_duplicate
-from cnnaudit.models import lenet, minimum
-from planting import plants_for
 from cnnaudit.checks.units.border_aware import border_units
 from cnnaudit.checks.units.duplicate import copied_units
+from cnnaudit.checks.units.duplicate import duplicate as check_duplicate
+from cnnaudit.models import lenet, minimum
 from cnnaudit.target import AuditTarget
 
 CHECKS = {check.id: check for check in (check_border_aware, check_duplicate)}

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 from torch import nn
 
+from cnnaudit.checks.units._color_blind_plants import seeing
 from cnnaudit.checks.units.color_blind import color_blind as check_color_blind
 from cnnaudit.checks.units.dead import dead as check_dead
-from cnnaudit.checks.units.untrained import untrained as check_untrained
-from cnnaudit.models import lenet, minimum
-from planting import plants_for
-from cnnaudit.checks.units._color_blind_plants import seeing
 from cnnaudit.checks.units.dead import pushed
 from cnnaudit.checks.units.untrained import partly_trained
+from cnnaudit.checks.units.untrained import untrained as check_untrained
+from cnnaudit.models import lenet, minimum
 from cnnaudit.target import AuditTarget
 
 CHECKS = {check.id: check for check in (check_dead, check_untrained, check_color_blind)}

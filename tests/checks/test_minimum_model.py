@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 
 from cnnaudit.checks import catalogue
+from cnnaudit.checks.dataset.minimum_model import figures
 from cnnaudit.checks.dataset.minimum_model import minimum_model as check_minimum_model
 from cnnaudit.checks.minimum_model._frontier import Tried, needed, simplest, small_networks
 from cnnaudit.checks.minimum_model._reproduction import candidates, own_architecture
+from cnnaudit.checks.minimum_model.table import claiming
 from cnnaudit.checks.minimum_model.table import table as check_table
 from cnnaudit.models import lenet, minimum
-from planting import plants_for
-from cnnaudit.checks.minimum_model.table import claiming
-from cnnaudit.checks.dataset.minimum_model import figures
 from cnnaudit.target import AuditTarget
 from cnnaudit.training import Architecture
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.fidelity.neuron_optimum import neuron_optimum as check_neuron_optimum
 from cnnaudit.checks.fidelity.neuron_optimum import entrance
+from cnnaudit.checks.fidelity.neuron_optimum import neuron_optimum as check_neuron_optimum
 from cnnaudit.target import AuditTarget
 
 

@@ -9,14 +9,12 @@ import torch
 from torch import nn
 
 from cnnaudit.checks import padding
+from cnnaudit.checks.padding._plants import edge_network, resnet_geometry
+from cnnaudit.checks.padding.blind_spot import brightness_sum, steady_digits
 from cnnaudit.checks.registry import Check
 from cnnaudit.core.errors import ModelError
 from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.interventions import calls
-from cnnaudit.checks.padding.blind_spot import brightness_sum
-from cnnaudit.checks.padding._plants import edge_network
-from cnnaudit.checks.padding._plants import resnet_geometry
-from cnnaudit.checks.padding.blind_spot import steady_digits
 from cnnaudit.target import AuditTarget, Claims
 
 CHECKS = {item.id: item for item in vars(padding).values() if isinstance(item, Check)}

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
 from cnnaudit.checks.separability.clusters import clusters as check_clusters
-from planting import plants_for
 from cnnaudit.target import AuditTarget
 
 PLANTS = plants_for("separability.clusters")

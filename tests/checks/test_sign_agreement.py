@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.checks.fidelity._unit_patterns import averaging_layers, unit_patterns
-from cnnaudit.checks.units.sign_agreement import sign_agreement as check_sign_agreement
 from cnnaudit.checks.units.sign_agreement import edge_units
+from cnnaudit.checks.units.sign_agreement import sign_agreement as check_sign_agreement
 from cnnaudit.target import AuditTarget
 
 

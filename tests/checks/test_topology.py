@@ -6,12 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 from torch import nn
 
-from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS
+from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS, untrained
 from cnnaudit.checks.topology.ring import ring as check_ring
-from planting import plants_for
-from cnnaudit.checks.topology.ring import untrained
 from cnnaudit.target import AuditTarget
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')

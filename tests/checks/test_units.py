@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from planting import plants_for
 
 from cnnaudit.checks.units.active_filters import active_filters as check_active_filters
-from cnnaudit.models import minimum
-from planting import plants_for
 from cnnaudit.checks.units.active_filters import loud_filters
+from cnnaudit.models import minimum
 from cnnaudit.target import AuditTarget
 
 PLANTS = [plant for check in (check_active_filters,) for plant in plants_for(check.id)]

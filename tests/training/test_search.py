@@ -14,9 +14,9 @@ from cnnaudit.data import reference
 from cnnaudit.target.shrink import label_ceiling, shrink
 from cnnaudit.training import Architecture, grid, named_grid, search
 from cnnaudit.training import executor as working
+from cnnaudit.training.executor import tasks
 from cnnaudit.training.results import COLUMNS, Results, Row, as_csv, key_of
 from cnnaudit.training.summary import Summary, summarize
-from cnnaudit.training.tasks import tasks
 
 GRID = grid(size=28, kernel=(2, 3), cells=(1, 2), pooling=("average",), learning_rate=(0.03,))
 

@@ -56,7 +56,7 @@ def own_architecture(model: nn.Module, images: torch.Tensor) -> Callable[[], nn.
     import torch
     from torch import nn
 
-    from cnnaudit.training.stacked_minimum import design_of
+    from cnnaudit.training.stacked.minimum import design_of
 
     template = nn.Sequential()
     for name, layer in model.named_children():

@@ -136,10 +136,10 @@ def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, ro
 
 def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
     """The features that the classifier reads, as k-means compares them."""
+    from cnnaudit.core.memory import CPU_BATCH_PIXELS
     from cnnaudit.embedding.clusters import comparable
     from cnnaudit.interventions import calls
     from cnnaudit.reading.features import few_features, last_features, read_features
-    from cnnaudit.target.audit_target import CPU_BATCH_PIXELS
 
     observed = calls(target.model, images[:1].to(target.device))
     try:

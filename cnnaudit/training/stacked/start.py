@@ -13,7 +13,7 @@ from torch import nn
 from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.core.wording import listed, nearest, one_line
 from cnnaudit.training._fit import glorot, tensors
-from cnnaudit.training.stacked_any import columns_of
+from cnnaudit.training.stacked.any import columns_of
 
 Split = tuple[Any, Any]
 

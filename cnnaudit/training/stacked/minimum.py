@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from cnnaudit.models.absolute import Absolute
-from cnnaudit.training.pooled_convolution import (
+from cnnaudit.training.stacked.any import Buffers, columns_of
+from cnnaudit.training.stacked.pooled_convolution import (
     ABSOLUTE,
     RELU,
     TANH,
@@ -25,7 +26,6 @@ from cnnaudit.training.pooled_convolution import (
     pooled_maximum,
     without_repeats,
 )
-from cnnaudit.training.stacked_any import Buffers, columns_of
 
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: RELU, nn.Tanh: TANH, Absolute: ABSOLUTE}
 _AT_ONCE = 250  # images whose patches are made in one go

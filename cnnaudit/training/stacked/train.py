@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.training.stacked_loop import Outcome, Plan
-    from cnnaudit.training.stacked_start import Start
+    from cnnaudit.training.stacked.loop import Outcome, Plan
+    from cnnaudit.training.stacked.start import Start
 
 _PART = 128  # models that one process trains at once: more gain nothing
 
@@ -59,7 +59,7 @@ class StackedResult:
 
     def model(self, k: int) -> nn.Module:
         """Model k as a module on the CPU, in `eval()` mode."""
-        from cnnaudit.training.stacked_start import build
+        from cnnaudit.training.stacked.start import build
 
         model = build(self.architecture)
         model.load_state_dict({name: value[k] for name, value in self.states.items()})
@@ -133,7 +133,7 @@ def train_stacked(
     """
     import torch
 
-    from cnnaudit.training.stacked_start import start_of
+    from cnnaudit.training.stacked.start import start_of
 
     start_time = time.perf_counter()
     plan = _plan(epochs, batch_size, schedule, target_accuracy, weight_decay, order_seed)
@@ -175,10 +175,10 @@ def _train(start: Start, plan: Plan) -> _Part:
     """Train and evaluate the models of a start, as one stack."""
     import torch
 
-    from cnnaudit.training.stacked_any import AnyArchitecture, columns_of
-    from cnnaudit.training.stacked_loop import Kernel, evaluate, train_stack
-    from cnnaudit.training.stacked_minimum import MinimumModels, design_of
-    from cnnaudit.training.stacked_start import build
+    from cnnaudit.training.stacked.any import AnyArchitecture, columns_of
+    from cnnaudit.training.stacked.loop import Kernel, evaluate, train_stack
+    from cnnaudit.training.stacked.minimum import MinimumModels, design_of
+    from cnnaudit.training.stacked.start import build
 
     template = build(start.architecture).to(start.device)
     images, labels = start.data
@@ -251,7 +251,7 @@ def _plan(
     order_seed: int,
 ) -> Plan:
     """The numbers of a run, checked."""
-    from cnnaudit.training.stacked_loop import Plan
+    from cnnaudit.training.stacked.loop import Plan
 
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, (int, np.integer)) or value < 1:
