@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.evidence import Evidence
-from cnnaudit.core.files import write_whole
+from cnnaudit.pages.output import write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,9 +96,9 @@ def write_document(path: Path, title: str, lead: str, sections: Sequence[Section
     """Write `document` to a file, whole or not at all, and return its path.
 
     Raises:
-        OSError: the file cannot be written.
+        OutputError: the file cannot be written; the message says where the page is kept.
     """
-    write_whole({path: document(title, lead, sections, eyebrow)})
+    write({path: document(title, lead, sections, eyebrow)})
     return path
 
 

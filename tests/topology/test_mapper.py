@@ -52,18 +52,6 @@ def test_a_constant_lens_is_one_box_for_each_interval():
 
 @pytest.mark.parametrize("eps", [0.3, 0.6, 1.5, 9.0])
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 8])
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("dense", [0, 48])
-def test_ties_at_eps_are_those_of_scikit_learn(monkeypatch, seed, dense):
-    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", dense)
-    rng = np.random.default_rng(seed)
-    points = rng.integers(0, 5, (rng.integers(20, 120), rng.integers(1, 12))) * (1.0 if seed % 2 else 0.1)
-    eps, least = (np.sqrt(2) if seed % 2 else 0.2), int(rng.integers(1, 6))
-    labels = DBSCAN(eps=eps, min_samples=least).fit_predict(points)
-    expected = [np.flatnonzero(labels == k).tolist() for k in range(labels.max() + 1)]
-    assert [c.tolist() for c in density_clusters(points, [np.arange(len(points))], eps, least)] == expected
-
-
 @pytest.mark.parametrize("most", [48, 0])
 def test_clusters_are_those_of_scikit_learn(monkeypatch, eps, min_samples, most):
     monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", most)  # 0: every group by its forest
@@ -175,3 +163,15 @@ def test_a_hundred_thousand_kernels_take_less_than_100_megabytes():
     finally:
         tracemalloc.stop()
     assert graph.nodes and peak < 100e6
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("dense", [0, 48])
+def test_ties_at_eps_are_those_of_scikit_learn(monkeypatch, seed, dense):
+    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", dense)
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 5, (rng.integers(20, 120), rng.integers(1, 12))) * (1.0 if seed % 2 else 0.1)
+    eps, least = (np.sqrt(2) if seed % 2 else 0.2), int(rng.integers(1, 6))
+    labels = DBSCAN(eps=eps, min_samples=least).fit_predict(points)
+    expected = [np.flatnonzero(labels == k).tolist() for k in range(labels.max() + 1)]
+    assert [c.tolist() for c in density_clusters(points, [np.arange(len(points))], eps, least)] == expected
