@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
     from cnnaudit.target.config import load_target
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AuditCrashError": "cnnaudit.checks",

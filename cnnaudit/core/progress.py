@@ -1,8 +1,10 @@
-"""Progress bars on a terminal; silence everywhere else."""
+"""Progress bars on a terminal; elsewhere a line now and then where a command asks for it, else silence."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
 
@@ -10,6 +12,7 @@ T = TypeVar("T")
 
 _stream: TextIO | None = None
 _below = False
+_seconds: float | None = None  # between two lines where there is no terminal; None: no lines
 _drawn = contextlib.ExitStack()  # what removes the bar that is on the screen now
 _drawing = False
 
@@ -23,10 +26,21 @@ def draw_to(stream: TextIO | None, below: bool = False) -> None:
     _stream, _below = stream, below
 
 
+@contextlib.contextmanager
+def lines(seconds: float) -> Iterator[None]:
+    """Inside, where output is no terminal, such as in the log of a CI run, loops write a line every so many seconds."""
+    global _seconds
+    before, _seconds = _seconds, seconds
+    try:
+        yield
+    finally:
+        _seconds = before
+
+
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield the items, with a bar and the time left while standard error (or `draw_to`'s stream) is a terminal.
 
-    One bar is drawn at a time: a loop inside the loop has none.
+    One loop is shown at a time: a loop inside the loop is not.
 
     Example:
         >>> list(progress([1, 2, 3], "counting"))
@@ -35,11 +49,11 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     import sys
 
     stream = _stream or sys.stderr
-    if _drawing or not stream.isatty():
+    if _drawing or (not stream.isatty() and _seconds is None):
         yield from items
         return
     try:
-        yield from _draw(items, description, total, stream)
+        yield from (_draw if stream.isatty() else _write)(items, description, total, stream)
     finally:
         end()
 
@@ -49,6 +63,46 @@ def end() -> None:
     global _drawing
     _drawn.close()
     _drawing = False
+
+
+def line(description: str, done: int, total: int | None, elapsed: float) -> str:
+    """How far a loop has come, and how long the rest will take at the same speed.
+
+    Example:
+        >>> line("atlas", 3, 12, 20.0)
+        'atlas: 3 of 12 in 20 s, about 60 s left'
+    """
+    if total is None:
+        return f"{description}: {done} in {elapsed:.0f} s"
+    left = f", about {elapsed / done * (total - done):.0f} s left" if done else ""
+    return f"{description}: {done} of {total} in {elapsed:.0f} s{left}"
+
+
+def _write(items: Iterable[T], description: str, total: int | None, stream: TextIO) -> Iterator[T]:
+    """Yield the items; a thread writes the lines, so that a long item is not silent."""
+    global _drawing
+    _drawing = True
+    start, over, done = time.monotonic(), threading.Event(), 0
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    wait = _seconds
+
+    def speak() -> None:
+        while not over.wait(wait):
+            with contextlib.suppress(ValueError, OSError):  # the stream has been closed
+                print(line(description, done, total, time.monotonic() - start), file=stream, flush=True)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        over.set()
+        thread.join()
+
+    _drawn.callback(stop)
+    for item in items:
+        yield item
+        done += 1
 
 
 def _draw(items: Iterable[T], description: str, total: int | None, stream: TextIO) -> Iterator[T]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnnaudit.checks import Check
 from cnnaudit.checks.nulls import null_distribution
@@ -25,22 +26,51 @@ def catalogue_text(checks: Sequence[Check]) -> str:
     lines += [
         "",
         "A gate fails the run; a trait is measured, judged and reported.",
-        "More: python -m cnnaudit checks ID",
+        "More: cnnaudit checks ID",
     ]
     return "\n".join(lines)
 
 
+def catalogue_markdown(checks: Sequence[Check]) -> str:
+    """The table of checks as Markdown (`docs/checks.md`): question, kind, tolerance, false alarms and power as stored."""
+    lines = [
+        "# The checks",
+        "",
+        "Made by `cnnaudit checks --markdown` from the checks and their stored null distributions. A *gate* fails the run; a",
+        "*trait* is measured, judged and reported. Intervals are exact, at 95 %. `cnnaudit checks ID` explains one check.",
+    ]
+    for family in dict.fromkeys(check.family for check in checks):
+        lines += ["", f"## {family}", "", "| check | kind | question | tolerance | clean targets that fail | defects found |"]
+        lines.append("|---|---|---|---|---|---|")
+        for check in checks:
+            if check.family == family:
+                null = null_distribution(check.id) or {}
+                rates = [_rate(null.get(key)) for key in ("false_alarms", "power")]
+                cells = [f"`{check.id}`", _kind(check), check.question, _tolerance(check), *rates]
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _rate(rate: Mapping[str, Any] | None) -> str:
+    """Such as `0 of 160 (0 to 2.3 %)`."""
+    if not rate:
+        return "not calibrated"
+    low, high = (f"{100 * bound:.2g}" for bound in rate["interval"])
+    return f"{rate['count']} of {rate['n']} ({low} to {high} %)"
+
+
+def _tolerance(check: Check) -> str:
+    bound = {"at_most": "at most", "at_least": "at least"}[check.direction]
+    if isinstance(check.tolerance, (int, float)):
+        return f"{bound} {check.tolerance:g}"
+    return f"{bound} " + ", ".join(f"{value:g} ({name})" for name, value in check.tolerance.items())
+
+
 def check_text(check: Check) -> str:
     """Everything there is to say about one check: question, judgement, remedy, measured error rates, definition."""
-    bound = {"at_most": "at most", "at_least": "at least"}[check.direction]
-    tolerance = (
-        f"{check.tolerance:g}"
-        if isinstance(check.tolerance, (int, float))
-        else ", ".join(f"{value:g} ({name})" for name, value in check.tolerance.items())
-    )
     facts = [
         ("question", check.question),
-        ("statistic", f"{check.statistic}, {bound} {tolerance} {check.unit}".rstrip()),
+        ("statistic", f"{check.statistic}, {_tolerance(check)} {check.unit}".rstrip()),
         ("kind", _kind(check) + ("; exact, without sampling error" if check.exact else "")),
         ("needs", ", ".join(check.needs) or "nothing but the model"),
         ("remedy", check.remedy),

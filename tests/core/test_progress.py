@@ -2,10 +2,11 @@
 
 import io
 import sys
+import threading
 
 import pytest
 
-from cnnaudit.core.progress import draw_to, end, progress
+from cnnaudit.core.progress import draw_to, end, line, lines, progress
 
 
 class Terminal(io.StringIO):
@@ -59,3 +60,43 @@ def test_a_bar_left_by_an_exception_can_be_removed(terminal):
     del kept
     assert list(progress([1], "again")) == [1]
     assert "again" in terminal.getvalue()
+
+
+class Log(io.StringIO):
+    """No terminal; tells when something has been written."""
+
+    def __init__(self):
+        super().__init__()
+        self.spoken = threading.Event()
+
+    def write(self, text):
+        written = super().write(text)
+        self.spoken.set()
+        return written
+
+
+def test_a_log_gets_a_line_while_a_long_item_runs():
+    stream = Log()
+    draw_to(stream)
+    try:
+        with lines(0.001):
+            for item in progress(["long", "short"], "work"):
+                if item == "long":
+                    assert stream.spoken.wait(30)
+    finally:
+        draw_to(None)
+    assert stream.getvalue().startswith("work: 0 of 2 in 0 s\n")
+    assert not [thread for thread in threading.enumerate() if "speak" in thread.name]
+
+
+def test_a_line_tells_the_time_left_at_the_same_speed():
+    assert line("work", 0, 4, 5.0) == "work: 0 of 4 in 5 s"
+    assert line("work", 1, 4, 5.0) == "work: 1 of 4 in 5 s, about 15 s left"
+    assert line("work", 7, None, 5.0) == "work: 7 in 5 s"
+
+
+def test_lines_end_with_the_command_that_asked_for_them(capsys):
+    with lines(0.001):
+        pass
+    assert list(progress([1], "counting")) == [1]
+    assert capsys.readouterr() == ("", "")
