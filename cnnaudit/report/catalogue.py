@@ -32,15 +32,16 @@ def catalogue_text(checks: Sequence[Check]) -> str:
 
 
 def catalogue_markdown(checks: Sequence[Check]) -> str:
-    """The table of checks as Markdown (`docs/checks.md`): question, kind, tolerance, false alarms and power as stored."""
+    """The table of checks as Markdown (`docs/checks.md`): question, kind, tolerance, stored false alarms and power."""
     lines = [
         "# The checks",
         "",
-        "Made by `cnnaudit checks --markdown` from the checks and their stored null distributions. A *gate* fails the run; a",
-        "*trait* is measured, judged and reported. Intervals are exact, at 95 %. `cnnaudit checks ID` explains one check.",
+        "Made by `cnnaudit checks --markdown` from the checks and their stored nulls. A *gate* fails the",
+        "run; a *trait* is measured, judged and reported. Intervals are exact, at 95 %. `cnnaudit checks ID` explains.",
     ]
     for family in dict.fromkeys(check.family for check in checks):
-        lines += ["", f"## {family}", "", "| check | kind | question | tolerance | clean targets that fail | defects found |"]
+        lines += ["", f"## {family}", ""]
+        lines += ["| check | kind | question | tolerance | fails clean targets | finds defects |"]
         lines.append("|---|---|---|---|---|---|")
         for check in checks:
             if check.family == family:
@@ -55,7 +56,7 @@ def _rate(rate: Mapping[str, Any] | None) -> str:
     """Such as `0 of 160 (0 to 2.3 %)`."""
     if not rate:
         return "not calibrated"
-    low, high = (f"{100 * bound:.2g}" for bound in rate["interval"])
+    low, high = (f"{100 * bound:.3g}" for bound in rate["interval"])
     return f"{rate['count']} of {rate['n']} ({low} to {high} %)"
 
 
