@@ -118,7 +118,9 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _checks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="ID", help="ids or patterns such as 'padding.*'")
-    parser.add_argument("--ids", action="store_true", help="print only the ids")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--ids", action="store_true", help="print only the ids")
+    form.add_argument("--markdown", action="store_true", help="print a table in Markdown, as in docs/checks.md")
 
 
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,12 +186,14 @@ def _init(options: argparse.Namespace) -> int:
 
 def _checks(options: argparse.Namespace) -> int:
     from cnnaudit.checks import known_checks, select
-    from cnnaudit.report.catalogue import catalogue_text, check_text
+    from cnnaudit.report.catalogue import catalogue_markdown, catalogue_text, check_text
 
     known = known_checks()
     chosen = select(options.patterns or ["*"], known)
     if options.ids:
         print("\n".join(chosen))
+    elif options.markdown:
+        print(catalogue_markdown([known[id] for id in chosen]), end="")
     elif options.patterns:
         print("\n\n".join(check_text(known[id]) for id in chosen))
     else:
@@ -248,12 +252,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from cnnaudit.checks import catalogue, select
+    from cnnaudit.checks import known_checks, select
     from cnnaudit.checks.calibration import calibrate, write
 
-    for id in select(options.patterns, catalogue()):
+    known = known_checks()
+    for id in select(options.patterns, known):
         result = calibrate(id, seeds=options.seeds, workers=options.workers)
-        path = write(result, options.output)
+        path = write(result, options.to or known[id].null_file.parent)
         rates = {name: result[name] for name in ("false_alarms", "power") if result[name]}
         print(f"{path}: " + ", ".join(f"{name} {rate['count']}/{rate['n']}" for name, rate in rates.items()))
     return 0

@@ -14,6 +14,7 @@ from cnnaudit.studies.summary import joined, of_kind
 from cnnaudit.studies.thesis import TABLE_I, splits
 
 RANDOM = 200  # random filters of the null
+FEWEST = 3  # networks that have learned, of which pairs are compared
 CHANGES = {
     "none": "the same data",
     "other order": "the same images in another order",
@@ -162,7 +163,7 @@ def compared(rows: Sequence[Row], dataset: str, change: str) -> np.ndarray:
     """Similarities (n, n) between the filters learned on the data set and on the changed one, of common seeds."""
     base, other = filters_of(rows, dataset, "none"), filters_of(rows, dataset, change)
     seeds = sorted(base.keys() & other.keys())
-    if len(seeds) < 3:
+    if len(seeds) < FEWEST:
         return np.zeros((0, 0))
     return similarity(np.stack([base[seed] for seed in seeds]), np.stack([other[seed] for seed in seeds]))
 
@@ -207,7 +208,10 @@ def _headline(rows: Sequence[Row], chance: np.ndarray) -> list[str]:
     draws = {dataset: compared(rows, dataset, "other draw") for dataset in TABLE_I}
     complete = {dataset: matrix for dataset, matrix in draws.items() if len(matrix)}
     if not complete:
-        return []
+        return [
+            f"Nothing can be compared: of no data set have {FEWEST} networks learned. Give more --seeds, or leave out "
+            "--quick."
+        ]
     same = [mean_of_pairs(matrix, same=True)[0] for matrix in complete.values()]
     other = [mean_of_pairs(compared(rows, dataset, "none"))[0] for dataset in complete]
     return [
@@ -263,4 +267,5 @@ FILTER_SIMILARITY = Study(
     tasks=tasks,
     run=run,
     findings=findings,
+    fewest=FEWEST,
 )

@@ -7,17 +7,21 @@ from cnnaudit.topology._mapper import MapperGraph, mapper
 from cnnaudit.topology._over_training import Course, over_training
 from cnnaudit.topology._ring import Ring, ring
 from cnnaudit.topology.circular import circular_coordinates
+from cnnaudit.topology.dense import DenseGraph, dense_graph
 from cnnaudit.topology.density import Density, density_filter
 from cnnaudit.topology.homology import Loops, loops
+from cnnaudit.topology.slope import slope_direction
 
 __all__ = [
     "Course",
+    "DenseGraph",
     "Density",
     "GraphLoops",
     "Loops",
     "MapperGraph",
     "Ring",
     "circular_coordinates",
+    "dense_graph",
     "density_filter",
     "graph_loops",
     "loops",
@@ -25,4 +29,5 @@ __all__ = [
     "mapper",
     "over_training",
     "ring",
+    "slope_direction",
 ]

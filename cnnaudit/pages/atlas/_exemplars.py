@@ -37,6 +37,11 @@ class Exemplars:
     def __len__(self) -> int:
         return len(self.high)
 
+    @property
+    def falls(self) -> bool:
+        """Whether the layer falls below 0 on any image; after a ReLU its minimum is 0, which needs no picture."""
+        return bool(self.low.min() < 0)
+
 
 FIELDS = tuple(Exemplars.__dataclass_fields__)
 

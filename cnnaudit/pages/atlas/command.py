@@ -1,182 +1,105 @@
-"""`python -m cnnaudit atlas`: a page and grids of pictures per layer, of what drives each of its units."""
+"""`cnnaudit atlas`: a page and grids of pictures per layer, of what drives each of its units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import argparse
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from cnnaudit.core.errors import AuditError, ConfigError
+from cnnaudit.pages.arguments import file, folder, jobs, positive_int, seed
+from cnnaudit.pages.output import prepared, resumable
 from cnnaudit.report.paths import folder_name
-from cnnaudit.report.words import plural
 
-if TYPE_CHECKING:
-    import torch
-
-    from cnnaudit.pages.atlas import LayerAtlas, Plan, Settings, Snapshots
-    from cnnaudit.target import AuditTarget
-
-SIDE = 128  # of optimized images, where the target's own are larger
-STRIP = 12  # units in a strip over the training, at most
+HELP = "show what drives each unit of a layer: optimized images, and images of the data"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `atlas` is asked for; the names are those of the command's options."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cnnaudit atlas`."""
+    parser.add_argument("config", type=Path, metavar="AUDIT.TOML", help="audit file of the model and its images")
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="layers named as in named_modules(), or calls such as block1/relu:2; without it they are listed",
+    )
+    parser.add_argument(
+        "--units",
+        type=units,
+        metavar="N",
+        help="all, a number of units, or the units themselves such as 3,17,90 (default: what ten minutes allow)",
+    )
+    parser.add_argument(
+        "--goal",
+        default="unit",
+        choices=["unit", "channel"],
+        help="activation to drive: the middle of the unit's map, or the map's mean (default: unit)",
+    )
+    parser.add_argument("--steps", type=positive_int, help="optimization steps (default: those of the recipe)")
+    parser.add_argument(
+        "--size",
+        type=positive_int,
+        metavar="PIXELS",
+        help="side of the optimized images (default: the model's input size, at most 128)",
+    )
+    parser.add_argument("--recipe", default="default", metavar="NAME", help="a recipe in cnnaudit.optimization.RECIPES")
+    parser.add_argument("--batch-size", type=positive_int, help="units optimized together (default: 8, on a GPU 512)")
+    parser.add_argument(
+        "--dtype", default="fp32", choices=["fp32", "bf16"], help="precision of the optimization (default: fp32)"
+    )
+    parser.add_argument("--jobs", type=jobs, default=1, help="number of processes; -1: one per core (default: 1)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of every random choice (default: 0)")
+    parser.add_argument(
+        "--output", type=folder, default="reports", metavar="DIR", help="folder to write to (default: reports)"
+    )
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        type=file,
+        default=(),
+        metavar="FILE",
+        help="weights saved during training, first to last: show when each unit learns what it looks for",
+    )
 
-    layers: tuple[str, ...] = ()
-    units: str = "all"
-    goal: Literal["unit", "channel"] = "unit"
-    steps: int | None = None
-    size: int | None = None
-    recipe: str = "default"
-    batch_size: int | None = None
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    jobs: int = 1
-    seed: int = 0
-    output: Path = Path("reports")
-    checkpoints: tuple[Path, ...] = ()
 
-
-def command(config: Path | None, options: Options) -> int:
-    """Write the pages of a target's layers, and print where; gives the exit status.
+def run(options: argparse.Namespace) -> int:
+    """Write the pages of a target's layers, and print where.
 
     Raises:
-        AuditError: no or a wrong audit file, a layer or unit that the model does not have, a size that it rejects.
+        AuditError: a wrong audit file, a layer or unit that the model does not have, a size that it rejects, a file
+            that cannot be written.
+        KeyboardInterrupt: interrupted; finished batches are kept, and the same command continues.
     """
-    import sys
-
+    from cnnaudit.pages.atlas.files import Options, write_atlas
     from cnnaudit.target.config import load_target
 
-    if config is None:
-        raise ConfigError(
-            "name the model: an audit file (`python -m cnnaudit init` writes one; a checkout has some, such as "
-            "fixtures/targets/digits-lenet.toml)"
-        )
-    target = load_target(config)
-    folder = options.output / folder_name(target.name) / "atlas"
-    try:
-        for path in write_atlas(target, options):
+    target = load_target(options.config)
+    work = prepared(options.output) / folder_name(target.name) / "atlas" / "work"
+    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    lists = {name: tuple(asked[name]) for name in ("layers", "checkpoints")}
+    with resumable(lambda: f"{_batches(work)} in {work}"):
+        for path in write_atlas(target, Options(**{**asked, **lists}), lambda text: print(text, flush=True)):
             print(f"wrote {path}")
-    except KeyboardInterrupt:
-        kept = len(list((folder / "work").glob("*/m*.npz")))
-        print(
-            f"python -m cnnaudit atlas: interrupted; {plural(kept, 'finished batch').replace('batchs', 'batches')} "
-            f"in {folder / 'work'}. The same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
     return 0
 
 
-def write_atlas(target: AuditTarget, options: Options) -> list[Path]:
-    """Write `<output>/<target>/atlas/<layer>.html` and the grids of each layer; returns the paths.
+def units(text: str) -> Literal["all"] | int | tuple[int, ...]:
+    """`all`, a number of units, or the units themselves with commas between them.
 
-    Raises:
-        AuditError: as `cnnaudit.pages.atlas.atlas` does; a weight file that is not of this model.
+    Example:
+        >>> units("12"), units("3,17")
+        (12, (3, 17))
     """
-    from cnnaudit.pages.atlas import atlas
-
-    plan = _plan(target, options)
-    folder = options.output / folder_name(target.name) / "atlas"
-    states = _states(options.checkpoints)
-    paths = []
-    for found in atlas(target, plan, folder / "work"):
-        paths += _write(target, plan, found, _training(target, plan, found, states), folder)
-    return sorted(paths)
-
-
-def _plan(target: AuditTarget, options: Options) -> Plan:
-    """The options, checked."""
-    from cnnaudit.pages.atlas import Plan
-
-    for name, least in (("steps", 1), ("size", 1), ("batch_size", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise AuditError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}")
-    if options.jobs == 0 or options.jobs < -1:
-        raise AuditError(f"--jobs: expected at least 1, or -1 for all cores, got {options.jobs}")
-    if not options.layers:
-        raise AuditError(_choice(target))
-    layers = tuple(dict.fromkeys(options.layers))
-    return Plan(layers, settings_of(target, options), _units(options.units), options.batch_size, options.jobs)
-
-
-def settings_of(target: AuditTarget, options: Options = Options()) -> Settings:
-    """How the images of a target are optimized unless the options say otherwise."""
-    from cnnaudit.pages.atlas import Settings
-
-    size = target.input.size
-    if options.size is not None:
-        size = (options.size, options.size)
-    elif max(size) > SIDE:
-        size = (SIDE, SIDE)
-    shape = (target.input.channels, *size)
-    return Settings(shape, options.goal, options.recipe, options.steps, options.dtype, options.seed)
-
-
-def _units(asked: str) -> Literal["all"] | int | tuple[int, ...]:
-    """`all`, a number of units, or their numbers with commas between them."""
-    if asked == "all":
+    if text == "all":
         return "all"
-    parts = [part.strip() for part in asked.split(",") if part.strip()]
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
-    if not parts or len(numbers) < len(parts) or ("," not in asked and numbers == [0]):
-        raise AuditError(f"--units: expected all, how many, or numbers such as 3,17,90, got {asked!r}")
-    return tuple(numbers) if "," in asked else numbers[0]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    numbers = tuple(int(part) for part in parts if re.fullmatch("[0-9]{1,9}", part))
+    if not parts or len(numbers) < len(parts) or ("," not in text and numbers == (0,)):
+        raise argparse.ArgumentTypeError(f"expected all, a number of units, or units such as 3,17,90, got {text!r:.60}")
+    return numbers if "," in text else numbers[0]
 
 
-def _choice(target: AuditTarget) -> str:
-    """The layers that one can choose from."""
-    from cnnaudit.activation import spatial_layers
-
-    if not target.inside:
-        return target.inside_reason
-    import torch
-
-    image = torch.full((1, target.input.channels, *target.input.size), 0.5, device=target.device)
-    lines = [
-        f"  {call.name}: {plural(call.output_shape[1], 'unit')}, maps of {' x '.join(map(str, call.output_shape[2:]))}"
-        for call in spatial_layers(target.model, image)
-    ]
-    return "choose with --layers among the layers with maps:\n" + "\n".join(lines)
-
-
-def _states(files: Sequence[Path]) -> dict[str, Mapping[str, torch.Tensor]]:
-    """The weights of each checkpoint, by the file's name without its ending where these differ."""
-    from cnnaudit.target.weights import read_weights
-
-    differ = len({path.stem for path in files}) == len(files)
-    return {path.stem if differ else str(path): read_weights(path) for path in files}
-
-
-def _training(
-    target: AuditTarget, plan: Plan, found: LayerAtlas, states: Mapping[str, Mapping[str, torch.Tensor]]
-) -> Snapshots | None:
-    from cnnaudit.pages.atlas import over_training
-
-    if not states:
-        return None
-    return over_training(target.model, found.layer, found.units[:STRIP], states, plan.settings)
-
-
-def _write(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots | None, folder: Path) -> list[Path]:
-    """The page and the grids of one layer."""
-    from cnnaudit.core.files import write_whole
-    from cnnaudit.pages.atlas.page import page
-    from cnnaudit.pages.atlas.pictures import animation, grid, strip, window
-
-    name = folder_name(found.layer)
-    files: dict[Path, str | bytes] = {folder / f"{name}.html": page(target, plan, found, training)}
-    for direction, optima in (("maximum", found.maximum), ("minimum", found.minimum)):
-        if optima is not None and not optima.dead.all():
-            alive = ~optima.dead
-            labels = [str(unit) for unit in optima.units[alive]]
-            shown = [window(image, found.middle) for image in optima.images[alive]]
-            files[folder / f"{name}-{direction}.png"] = grid(shown, labels)
-    if training is not None:
-        files[folder / f"{name}-training.png"] = strip(training)
-        files[folder / f"{name}-training-animated.png"] = animation(training)
-    write_whole(files)
-    return list(files)
+def _batches(work: Path) -> str:
+    count = len(list(work.glob("*/m*.npz")))
+    return f"{count} finished {'batch is' if count == 1 else 'batches are'}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from cnnaudit.core.errors import AuditError, ModelError, UnsupportedError
+from cnnaudit.pages.atlas import chosen
 from cnnaudit.pages.atlas._exemplars import Exemplars, exemplars
 from cnnaudit.pages.atlas._optima import Direction, Optima, Settings, optima
 from cnnaudit.pages.atlas.store import Store
@@ -37,14 +38,15 @@ class Plan:
     Attributes:
         layers: with maps, as in `named_modules()`, or calls such as `block1/relu:2`.
         settings: of the optimized images.
-        units: `all`, how many (in equal steps through the layer), or their numbers.
+        units: `all`, how many (in equal steps through the layer), or their numbers; None: as many as fit into ten
+            minutes at the measured speed.
         batch_size: units that are optimized together and kept together; None: 8, on a GPU 512.
         jobs: processes (joblib).
     """
 
     layers: tuple[str, ...]
     settings: Settings
-    units: Literal["all"] | int | tuple[int, ...] = "all"
+    units: Literal["all"] | int | tuple[int, ...] | None = "all"
     batch_size: int | None = None
     jobs: int = 1
 
@@ -84,11 +86,16 @@ class _Task(NamedTuple):
     units: tuple[int, ...]
 
 
-def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]:
+def atlas(
+    target: AuditTarget, plan: Plan, folder: Path, say: Callable[[str], object] | None = None
+) -> Iterator[LayerAtlas]:
     """The atlases of layers, each as soon as it is finished.
 
-    What is finished is kept in `folder`, a file per batch of units; an atlas that is asked for again goes on from
+    What is finished is kept in `folder`, a file per batch of units; an atlas that is asked for again continues from
     there and comes out the same.
+
+    Args:
+        say: is told how long the work will take.
 
     Raises:
         LayerError: the model has no such layer; near names are told.
@@ -103,7 +110,10 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
     stores = {layer: Store(folder, layer, _settings(target, plan.settings)) for layer in plan.layers}
     split, sample = _sample(target)
     natural = _natural(target, plan, split, sample, folder)
-    units = {layer: _units(plan.units, layer, len(natural[layer])) for layer in plan.layers}
+    units = {
+        layer: chosen.units(target, plan, layer, natural[layer], stores[layer], _batch_size(target, plan), say)
+        for layer in plan.layers
+    }
     tasks = [task for layer in plan.layers for task in _left(target, plan, layer, units[layer], natural, stores)]
     fields = {layer: fields_of(target, layer, (target.input.channels, *target.input.size)) for layer in plan.layers}
     optimized = {layer: fields_of(target, layer, plan.settings.shape) for layer in plan.layers}
@@ -112,10 +122,9 @@ def atlas(target: AuditTarget, plan: Plan, folder: Path) -> Iterator[LayerAtlas]
     def finished(layer: str) -> LayerAtlas:
         high, low = (stores[layer].optima(direction) for direction in ("maximum", "minimum"))
         assert high is not None
-        chosen = units[layer]
-        lower = low.of(chosen) if low is not None and _falls(natural[layer]) else None
+        lower = low.of(units[layer]) if low is not None and natural[layer].falls else None
         return LayerAtlas(
-            layer, chosen, len(natural[layer]), natural[layer], split, sample, high.of(chosen), lower,
+            layer, units[layer], len(natural[layer]), natural[layer], split, sample, high.of(units[layer]), lower,
             fields[layer], middle_of(optimized[layer], plan.settings), before[layer],
         )  # fmt: skip
 
@@ -232,17 +241,8 @@ def _natural(target: AuditTarget, plan: Plan, split: str, sample: np.ndarray, fo
     return known
 
 
-def _units(asked: Literal["all"] | int | tuple[int, ...], layer: str, total: int) -> tuple[int, ...]:
-    """The numbers of the units, ascending."""
-    if asked == "all":
-        return tuple(range(total))
-    if isinstance(asked, int):
-        steps = np.linspace(0, total - 1, min(asked, total)).round().astype(int)
-        return tuple(int(unit) for unit in np.unique(steps))
-    wrong = [unit for unit in asked if not 0 <= unit < total]
-    if wrong:
-        raise AuditError(f"layer {layer!r} has the units 0..{total - 1}, got {wrong[0]}")
-    return tuple(sorted(set(asked)))
+def _batch_size(target: AuditTarget, plan: Plan) -> int:
+    return plan.batch_size or (8 if target.device == "cpu" else 512)
 
 
 def _left(
@@ -254,8 +254,8 @@ def _left(
     stores: Mapping[str, Store],
 ) -> list[_Task]:
     """What has not been optimized yet, in batches."""
-    size = plan.batch_size or (8 if target.device == "cpu" else 512)
-    directions: tuple[Direction, ...] = ("maximum", "minimum") if _falls(natural[layer]) else ("maximum",)
+    size = _batch_size(target, plan)
+    directions: tuple[Direction, ...] = ("maximum", "minimum") if natural[layer].falls else ("maximum",)
     tasks = []
     for direction in directions:
         known = stores[layer].optima(direction)
@@ -263,11 +263,6 @@ def _left(
         left = [unit for unit in units if unit not in there]
         tasks += [_Task(layer, direction, tuple(left[k : k + size])) for k in range(0, len(left), size)]
     return tasks
-
-
-def _falls(natural: Exemplars) -> bool:
-    """Whether the layer falls below 0 on any image; after a ReLU its minimum is 0, which needs no picture."""
-    return bool(natural.low.min() < 0)
 
 
 def _settings(target: AuditTarget, settings: Settings) -> str:

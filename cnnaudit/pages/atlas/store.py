@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from cnnaudit.core.files import write_whole
 from cnnaudit.pages.atlas._exemplars import FIELDS as EXEMPLAR_FIELDS
 from cnnaudit.pages.atlas._exemplars import Exemplars
 from cnnaudit.pages.atlas._optima import FIELDS, Direction, Optima
+
+COUNT = ("units",)
 
 
 class Store:
@@ -51,6 +54,15 @@ class Store:
     def add_exemplars(self, found: Exemplars) -> None:
         """Keep the natural exemplars."""
         _write(self.folder / "exemplars.npz", found, EXEMPLAR_FIELDS)
+
+    def count(self) -> int | None:
+        """How many units the measured speed allowed; None: it has not been measured."""
+        found = _read(self.folder / "count.npz", COUNT)
+        return None if found is None else int(found["units"])
+
+    def keep_count(self, units: int) -> None:
+        """Keep how many units are shown."""
+        _write(self.folder / "count.npz", SimpleNamespace(units=np.asarray(units)), COUNT)
 
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray] | None:

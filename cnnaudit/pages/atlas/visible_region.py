@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 
 def fields_of(target: AuditTarget, layer: str, shape: tuple[int, int, int]) -> ReceptiveFields | None:
-    """The receptive fields for images of that shape; None where they are not known."""
+    """The receptive fields for images of that shape; None where they are not known.
+
+    They need a pass through the whole model, which may reject a size that the layer itself takes.
+    """
     from cnnaudit.activation import receptive_fields
 
     try:
         return receptive_fields(target.model, layer, shape)
     except UnsupportedError:
+        return None
+    except AuditError:
+        raise
+    except Exception:  # whatever a model says to a size that is not its own
         return None
 
 

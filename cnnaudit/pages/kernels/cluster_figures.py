@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.pages.study.figures import PAGE, Colors
+from cnnaudit.pages.colors import PAGE, Colors
 from cnnaudit.units import UnitClusters
 
 if TYPE_CHECKING:

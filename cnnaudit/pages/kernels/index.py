@@ -7,10 +7,10 @@ from itertools import combinations
 
 from cnnaudit.core.evidence import table
 from cnnaudit.pages.document import Section, document
-from cnnaudit.pages.kernels.kinds import Counted, pooled
 from cnnaudit.pages.kernels.layer_page import ALPHA, Facts, page_names, share_cells
 from cnnaudit.report.words import listed, number, plural
 from cnnaudit.units import LayerShare
+from cnnaudit.units.kinds import Counted, pooled
 
 COLOR = ("gray-kernels", "hue", "hue-of-optima")  # the readings of color blindness
 LOOP = 6  # edges of a loop that is more than two triangles

@@ -11,12 +11,13 @@ import numpy as np
 
 from cnnaudit.core.evidence import null_distribution, table
 from cnnaudit.pages.document import Drawing, Part, Picture, Section, document
-from cnnaudit.pages.kernels.kinds import Counted
-from cnnaudit.pages.kernels.layer import BINS, EPS, NEIGHBORS, OVERLAP, SAMPLES, SHARE, Examined, Kept, inside
+from cnnaudit.pages.kernels.layer import Examined
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import listed, number, plural
 from cnnaudit.topology._graph_loops import stable_loop
 from cnnaudit.topology._ring import LARGEST
+from cnnaudit.topology.dense import BINS, EPS, OVERLAP, SAMPLES, SHARE, DenseGraph, covered, neighbors
+from cnnaudit.units.kinds import Counted
 
 if TYPE_CHECKING:
     from cnnaudit.topology import Ring
@@ -52,10 +53,10 @@ class Facts:
 
 def facts(found: Examined) -> Facts:
     """The numbers of the overview."""
-    layer, kept, ring, clusters = found.kernels, found.kept, found.ring, found.clusters
+    layer, kept, ring, clusters = found.kernels, found.dense, found.ring, found.clusters
     numbers: dict[str, Any] = {}
     if kept is not None:
-        numbers |= {"constant": kept.constant, "kept": len(kept.rows), "nodes": len(kept.graph.nodes)}
+        numbers |= {"constant": found.constant, "kept": len(kept.rows), "nodes": len(kept.graph.nodes)}
         numbers |= {"edges": len(kept.graph.edges)}
         numbers |= dict(zip(("published_nodes", "published_share"), kept.published))
     if ring is not None:
@@ -94,7 +95,7 @@ def graph_page(target: str, found: Examined) -> str:
     """The interactive graph of the layer as HTML."""
     from cnnaudit.pages.kernels.mapper_graph import Coloring, mapper_page
 
-    layer, kept, ring = found.kernels, found.kept, found.ring
+    layer, kept, ring = found.kernels, found.dense, found.ring
     assert kept is not None
     colorings = [Coloring(f"mean of lens {k + 1}", kept.lens[:, k]) for k in range(kept.lens.shape[1])]
     if ring is not None and ring.coordinates is not None:
@@ -234,8 +235,7 @@ def _loop(edges: int) -> str:
 
 
 def _ring_drawings(found: Examined) -> list[Part]:
-    from cnnaudit.pages.kernels.ring import ring_figure
-    from cnnaudit.pages.kernels.ring_figures import persistence_figure
+    from cnnaudit.pages.kernels.ring_figures import persistence_figure, ring_figure
 
     ring = found.ring
     assert ring is not None
@@ -247,8 +247,8 @@ def _ring_drawings(found: Examined) -> list[Part]:
                 f"Against {name}", lifetimes / LARGEST, ring.relative, label="lifetime of the longest loop"
             )
         )
-    if ring.coordinates is not None and found.kept is not None:
-        kept, angles = found.kept, ring.coordinates[found.kept.rows]
+    if ring.coordinates is not None and found.dense is not None:
+        kept, angles = found.dense, ring.coordinates[found.dense.rows]
         shapes = kept.shapes.reshape(-1, *found.kernels.size)
         share = number(float(np.isfinite(angles).mean()), "share")
         caption = (
@@ -262,9 +262,9 @@ def _ring_drawings(found: Examined) -> list[Part]:
 def _graph(found: Examined, counted: Sequence[Counted]) -> Section:
     from cnnaudit.pages.kernels.mapper_figure import caption, mapper_figure
 
-    title, kept = "Mapper graph", found.kept
+    title, kept = "Mapper graph", found.dense
     if kept is None:
-        return Section(title, [f"Not shown: {found.reasons['kept']}."])
+        return Section(title, [f"Not shown: {found.reasons['dense']}."])
     shapes = kept.shapes.reshape(-1, *found.kernels.size)
     drawing = Drawing(
         "The graph, simplified", lambda: mapper_figure(kept.graph, shapes), caption(kept.graph), wide=True
@@ -273,19 +273,18 @@ def _graph(found: Examined, counted: Sequence[Counted]) -> Section:
     return Section(title, [_way(found, kept), _published(kept)], [drawing], links)
 
 
-def _way(found: Examined, kept: Kept) -> str:
+def _way(found: Examined, kept: DenseGraph) -> str:
     total = found.kernels.units * found.kernels.inputs
-    left_out = f" ({plural(kept.constant, 'constant kernel')} left out)" if kept.constant else ""
-    neighbors = min(NEIGHBORS, (total - kept.constant) // 40)
+    left_out = f" ({plural(found.constant, 'constant kernel')} left out)" if found.constant else ""
     return (
-        f"Of {plural(total, 'kernel')}{left_out}, each of mean 0 and norm 1, the density filter with k = {neighbors} "
-        f"keeps the densest {SHARE:.0%}, {len(kept.rows):,}; lenses are their first "
-        f"{kept.lens.shape[1]} principal components, covered by {BINS} bins each with {OVERLAP:.0%} overlap; DBSCAN "
-        f"with eps {EPS} and {SAMPLES} samples. {inside(kept.graph):,} of them are in a node."
+        f"Of {plural(total, 'kernel')}{left_out}, each of mean 0 and norm 1, the density filter with k = "
+        f"{neighbors(total - found.constant)} keeps the densest {SHARE:.0%}, {len(kept.rows):,}; lenses are their "
+        f"first {kept.lens.shape[1]} principal components, covered by {BINS} bins each with {OVERLAP:.0%} overlap; "
+        f"DBSCAN with eps {EPS} and {SAMPLES} samples. {covered(kept.graph):,} of them are in a node."
     )
 
 
-def _published(kept: Kept) -> str:
+def _published(kept: DenseGraph) -> str:
     nodes, share = kept.published
     return (
         f"At variance 1, the published scale, where distances are {number(math.sqrt(kept.shapes.shape[1]))} times as "

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cnnaudit.pages.kernels.coloring import Coloring
 from cnnaudit.report.words import number
 from cnnaudit.topology import MapperGraph
-
-if TYPE_CHECKING:
-    from cnnaudit.pages.kernels.mapper_graph import Coloring
 
 SMALLEST, LARGEST = 3.5, 26.0  # radii of nodes
 SHOWN = 12  # members whose kernels a tooltip shows

@@ -5,60 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.pages.kernels.coloring import Coloring, own_colorings
 from cnnaudit.pages.kernels.mapper_data import Members, packed_data, table_rows
 from cnnaudit.report.words import plural
 from cnnaudit.topology import MapperGraph
-
-WEAK = 0.1  # share of a kernel's energy in its slope, below which it has no direction
-
-
-@dataclass(frozen=True)
-class Coloring:
-    """A quantity that the nodes can be colored by.
-
-    Attributes:
-        title: what it is, with its unit, such as `mean of lens 1`.
-        values: (N,) of the points; a node shows the mean of its members. NaN: the point has none.
-        circular: angles in radians, averaged on the circle and shown in degrees.
-    """
-
-    title: str
-    values: np.ndarray
-    circular: bool = False
-
-    def of_nodes(self, graph: MapperGraph) -> np.ndarray:
-        """(nodes,): the mean over each node's members; NaN where none has a value."""
-        values = np.asarray(self.values, dtype=float)
-        if values.shape != (graph.points,):
-            raise DataError(f"{self.title}: expected a value for each of {graph.points} points, got {values.shape}")
-        return np.array([_mean(values[members], self.circular) for members in graph.nodes], dtype=float)
-
-
-def slope_direction(kernels: np.ndarray) -> np.ndarray:
-    """The direction (N,) in which each kernel grows, counterclockwise from the right; NaN where it has none.
-
-    The angle of (sum of x k, sum of y k) over the kernel's places, of a kernel whose share of energy in the plane so
-    spanned is at least 10 %.
-
-    Example:
-        >>> float(slope_direction(np.array([[[-1.0, 0, 1]] * 3]))[0])
-        0.0
-    """
-    kernels = np.asarray(kernels, dtype=float)
-    rows, columns = np.indices(kernels.shape[1:])
-    right, up = columns - columns.mean(), rows.mean() - rows
-    along = [(kernels * axis).sum((1, 2)) for axis in (right, up)]
-    squares = [max(float((axis**2).sum()), 1e-12) for axis in (right, up)]
-    planar = along[0] ** 2 / squares[0] + along[1] ** 2 / squares[1]
-    centered = kernels - kernels.mean((1, 2), keepdims=True)
-    weak = planar < WEAK * np.maximum((centered**2).sum((1, 2)), 1e-12)
-    return np.asarray(np.where(weak, np.nan, np.arctan2(along[1], along[0]) % (2 * np.pi)))
 
 
 def write_mapper_page(
@@ -134,7 +89,7 @@ def mapper_page(
         )
     means = np.array([members.kernels[own].mean(0) for own in graph.nodes]).reshape(-1, *members.kernels.shape[1:])
     values = [(coloring, coloring.of_nodes(graph)) for coloring in colorings]
-    values += [(coloring, coloring.values) for coloring in _own_colorings(graph, members.kernels, means)]
+    values += [(coloring, coloring.values) for coloring in own_colorings(graph, members.kernels, means)]
     values.sort(key=lambda pair: not pair[0].circular)  # what runs around comes first
     environment = templates()
     assert environment.loader is not None
@@ -152,25 +107,6 @@ def mapper_page(
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-
-
-def _mean(values: np.ndarray, circular: bool) -> float:
-    """The mean of what is finite, on the circle where it is of angles."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan")
-    return float(np.angle(np.exp(1j * values).mean()) % (2 * np.pi)) if circular else float(values.mean())
-
-
-def _own_colorings(graph: MapperGraph, kernels: np.ndarray, means: np.ndarray) -> list[Coloring]:
-    """Quantities of the nodes themselves, that every graph of kernels has."""
-    norms = np.sqrt((kernels**2).sum((1, 2)))
-    typical = np.array([norms[own].mean() for own in graph.nodes], dtype=float)
-    alike = np.sqrt((means**2).sum((1, 2))) / np.maximum(typical, 1e-12)
-    return [
-        Coloring("direction in which the mean kernel grows", slope_direction(means), circular=True),
-        Coloring("likeness of the members (1: all equal)", alike),
-    ]
 
 
 def _lead(graph: MapperGraph) -> str:

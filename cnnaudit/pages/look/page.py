@@ -1,4 +1,4 @@
-"""`python -m cnnaudit look`: everything that can be seen of one image's way through a model, on one page."""
+"""Everything that can be seen of one image's way through a model, on one page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.core.errors import AuditError, ConfigError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.core.evidence import bars, table
 from cnnaudit.core.wording import nearest
 from cnnaudit.pages.document import Drawing, Part, Section, write_document
@@ -40,24 +40,6 @@ class Options:
     report: Path = Path("reports")
     fidelity: bool = True
     seed: int = 0
-
-
-def command(image: str, config: Path | None, options: Options) -> int:
-    """Write the page of one image, and print where; gives the exit status.
-
-    Raises:
-        AuditError: no or a wrong audit file, no readable image, a class or layer that the model does not have.
-    """
-    from cnnaudit.target.config import load_target
-
-    if config is None:
-        raise ConfigError(
-            "name the model that the image is shown to: --audit-config audit.toml (`python -m cnnaudit init` writes "
-            "one; a checkout has some, such as fixtures/targets/digits-lenet.toml)"
-        )
-    target = load_target(config)
-    print(f"wrote {look(target, image, options)}")
-    return 0
 
 
 def look(target: AuditTarget, image: str | Path, options: Options = Options()) -> Path:

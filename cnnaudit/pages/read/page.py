@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.core import evidence
-from cnnaudit.core.errors import AuditError, ConfigError
 from cnnaudit.embedding.elbow import RULES
 from cnnaudit.pages.document import Drawing, Part, Section, write_document
 from cnnaudit.pages.read import figures, maps, words
@@ -34,39 +33,11 @@ def write_reading(target: AuditTarget, folder: Path, layer: str | None = None, s
 
     Raises:
         AuditError: the model has too many features, or cannot be read (see `cnnaudit.reading.reading.read`).
-        OSError: the file cannot be written.
+        OutputError: the file cannot be written; the message says where the page is kept.
     """
     reading = read(target, layer, seed)
     path = folder / folder_name(target.name) / "reading.html"
     return write_document(path, target.name, words.lead(reading), sections(reading), eyebrow="Reading a small model")
-
-
-def command(configs: Sequence[Path], folder: Path, layer: str | None = None) -> int:
-    """Write the page of every target, or say why one cannot be read; gives the exit status, 2 where one could not."""
-    import sys
-
-    from cnnaudit.target.config import load_target
-
-    status = 0
-    for path in configs or _references():
-        try:
-            print(f"wrote {write_reading(load_target(path), folder, layer)}", flush=True)
-        except AuditError as reason:
-            print(f"{path}: {reason}", file=sys.stderr, flush=True)
-            status = 2
-    return status
-
-
-def _references(folder: Path = Path("fixtures/targets")) -> list[Path]:
-    """The reference targets of a checkout.
-
-    Raises:
-        ConfigError: there are none here.
-    """
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise ConfigError(f"no audit file given, and {folder} holds none; name an audit file")
-    return paths
 
 
 def sections(reading: Reading) -> list[Section]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnaudit.pages.colors import PRINT, Colors
 from cnnaudit.report import figures
 from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel
 from cnnaudit.studies.study import Row
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 WIDTH = 8.4
 
 
-@dataclass(frozen=True)
-class Colors:
-    """Ink, faint lines, and up to six series that color-blind people can tell apart (Okabe and Ito)."""
-
-    ink: str
-    faint: str
-    series: tuple[str, ...]
-
-
-PAGE = Colors(figures.INK, figures.FAINT, figures.LINE_COLORS)
-PRINT = Colors("#1a1a1a", "#8a8a8a", ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"))
 DASHES = ("-", "--", "-.", ":")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ import numpy as np
 
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
-from cnnaudit.pages.document import Drawing, Section, write_document
+from cnnaudit.pages.colors import PAGE
+from cnnaudit.pages.document import Drawing, Section, document
+from cnnaudit.pages.output import write
 from cnnaudit.pages.study import figures as study_figures
-from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel, study_named
-from cnnaudit.studies.study import Effort, Results, Row, Study, conduct
+from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel
+from cnnaudit.studies.study import Effort, Results, Row, Study
 from cnnaudit.studies.summary import of_kind, quartiles, shown
 from cnnaudit.studies.thesis import SOURCE, TABLE_I
 
@@ -34,44 +35,6 @@ CAPTIONS: Mapping[str, str] = {
 SIDE = 140  # pixels of an enlarged example
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command is asked for: where files go, processes (-1: one per core), seeds (None: the effort's)."""
-
-    output: Path = Path("reports/studies")
-    jobs: int = -1
-    seeds: int | None = None
-    quick: bool = False
-
-
-def command(names: Sequence[str], options: Options) -> int:
-    """Conduct studies one after the other, write their tables, figures and pages, and print what was found.
-
-    Raises:
-        AuditError: a name or a number of seeds that there is not.
-        KeyboardInterrupt: interrupted; what has finished is kept, and the same command goes on.
-    """
-    for study in [study_named(name) for name in names]:
-        effort = study.effort(options.quick, options.seeds)
-        print(f"{study.title}: {effort}")
-        try:
-            results = conduct(study, effort, options.output, options.jobs)
-        except KeyboardInterrupt:
-            print(f"What has finished is kept in {options.output}; the same command goes on from there.")
-            raise
-        paths = write_study(study, effort, results, options.output, _command_line(study, options))
-        print("\n".join(f"  {sentence}" for sentence in study.findings(results.rows)))
-        for path in (options.output / f"{study.name}.csv", *paths):
-            print(f"wrote {path}")
-    return 0
-
-
-def _command_line(study: Study, options: Options) -> str:
-    """The command that makes a study again."""
-    seeds = "" if options.seeds is None else f" --seeds {options.seeds}"
-    return f"python -m cnnaudit study {study.name}{seeds}{' --quick' if options.quick else ''}"
-
-
 def write_study(study: Study, effort: Effort, results: Results, folder: Path, command: str) -> list[Path]:
     """Write `<name>.png` and `<name>.html` beside the study's table, and return their paths.
 
@@ -79,11 +42,11 @@ def write_study(study: Study, effort: Effort, results: Results, folder: Path, co
         command: that makes them again, for the page.
 
     Raises:
-        OSError: a file cannot be written.
+        OutputError: a file cannot be written; the message says where the files are kept.
     """
-    picture = folder / f"{study.name}.png"
-    picture.write_bytes(study_figures.png(study.name, results.rows))
-    page = write_document(folder / f"{study.name}.html", study.title, *content(study, effort, results, command))
+    picture, page = (folder / f"{study.name}.{ending}" for ending in ("png", "html"))
+    html = document(study.title, *content(study, effort, results, command))
+    write({picture: study_figures.png(study.name, results.rows), page: html})
     return [picture, page]
 
 
@@ -93,7 +56,7 @@ def content(study: Study, effort: Effort, results: Results, command: str) -> tup
     lead = found[0] if found else "Nothing has finished yet."
     figure = Drawing(
         study.title,
-        partial(study_figures.PAINTERS[study.name], results.rows, study_figures.PAGE),
+        partial(study_figures.PAINTERS[study.name], results.rows, PAGE),
         CAPTIONS[study.name],
         wide=True,
     )

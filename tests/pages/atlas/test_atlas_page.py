@@ -1,7 +1,9 @@
 """The pages of an atlas: everything is there, nothing is fetched, one script of a known hash; bad input is told."""
 
 import base64
+import errno
 import hashlib
+import os
 import re
 
 import numpy as np
@@ -13,9 +15,8 @@ from torch import nn
 from cnnaudit.activation import Box
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError, ModelError
-from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings
-from cnnaudit.pages.atlas import command as module
-from cnnaudit.pages.atlas.command import Options, write_atlas
+from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings, chosen
+from cnnaudit.pages.atlas.files import Options, write_atlas
 from cnnaudit.pages.atlas.page import page
 from cnnaudit.pages.atlas.pictures import FRAME, THUMB, patch
 from cnnaudit.target import AuditTarget
@@ -42,7 +43,7 @@ def target(model=None):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    write_atlas(target(), Options(("0", "1"), steps=6, output=folder))
+    write_atlas(target(), Options(("0", "1"), units="all", steps=6, output=folder))
     return folder / "net" / "atlas"
 
 
@@ -122,7 +123,7 @@ def test_snapshots_of_a_training_are_a_strip_and_an_animation(tmp_path):
         torch.manual_seed(seed)
         torch.save(nn.Sequential(nn.Conv2d(1, 5, 5), *list(network())[1:]).state_dict(), tmp_path / f"{name}.pt")
     files = (tmp_path / "epoch1.pt", tmp_path / "epoch2.pt")
-    options = Options(("0",), units="2", steps=4, output=tmp_path, checkpoints=files)
+    options = Options(("0",), units=2, steps=4, output=tmp_path, checkpoints=files)
     paths = {path.name: path for path in write_atlas(target(), options)}
     moving = Image.open(paths["0-training-animated.png"])
     assert (moving.n_frames, moving.is_animated) == (2, True)
@@ -130,34 +131,68 @@ def test_snapshots_of_a_training_are_a_strip_and_an_animation(tmp_path):
     assert Image.open(paths["0-training.png"]).height > 2 * 80
     torch.save({"0.weight": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(ModelError, match="checkpoint other"):
-        write_atlas(target(), Options(("0",), steps=4, output=tmp_path, checkpoints=(tmp_path / "other.pt",)))
+        write_atlas(target(), Options(("0",), units=2, steps=4, output=tmp_path, checkpoints=(tmp_path / "other.pt",)))
+
+
+def test_without_layers_they_are_listed():
+    with pytest.raises(AuditError, match=r"0: 5 units, maps of 16 x 16"):
+        write_atlas(target(), Options())
 
 
 @pytest.mark.parametrize(
-    "options, said",
-    [
-        (Options(), r"0: 5 units, maps of 16 x 16"),
-        (Options(("0",), units="none"), "--units"),
-        (Options(("0",), units="0"), "--units"),
-        (Options(("0",), steps=0), "--steps"),
-        (Options(("0",), batch_size=0), "--batch-size"),
-        (Options(("0",), jobs=0), "--jobs"),
-        (Options(("0",), size=-3), "--size"),
-    ],
+    "arguments",
+    ["--units none", "--units 0", "--units -1", "--steps 0", "--batch-size 0", "--jobs 0", "--size -3", "--dtype fp8"],
 )
-def test_wrong_options_are_told(options, said):
-    with pytest.raises(AuditError, match=said):
-        write_atlas(target(), options)
+def test_wrong_options_are_refused_by_name_with_status_4(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["atlas", "audit.toml", "--layers", "0", *arguments.split()])
+    assert stop.value.code == 4
+    assert f"argument {arguments.split()[0]}: " in capsys.readouterr().err
 
 
 def test_the_command_needs_a_model_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
-    assert main(["atlas", "--layers", "0"]) == 4
-    assert "audit file" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["atlas", "--layers", "0"])
+    assert stop.value.code == 4 and "AUDIT.TOML" in capsys.readouterr().err
 
-    def stopped(target, options):
+    def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_atlas", stopped)
+    monkeypatch.setattr("cnnaudit.pages.atlas.files.write_atlas", stopped)
     monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
-    assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 130
-    assert "The same command goes on" in capsys.readouterr().err
+    assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 2
+    assert "0 finished batches are in" in (said := capsys.readouterr().err) and "The same command continues" in said
+
+
+def test_the_number_of_units_follows_the_measured_speed_and_is_kept(tmp_path, monkeypatch):
+    told = []
+    options = Options(("0",), steps=2, output=tmp_path)
+    monkeypatch.setattr(chosen, "FEWEST", 2)
+    monkeypatch.setattr(chosen, "seconds_per_image", lambda *_: chosen.PATIENCE / 7)  # two directions: 3.5 units
+    write_atlas(target(), options, told.append)
+    assert told == ["0: 2 of 5 units, about 6 minutes (--units all: about 14 minutes)"]
+    monkeypatch.setattr(chosen, "seconds_per_image", lambda *_: pytest.fail("measured again"))
+    (page,) = [path for path in write_atlas(target(), options, told.append) if path.suffix == ".html"]
+    assert page.read_text().count("<article") == 2 and len(told) == 1
+    monkeypatch.setattr(chosen, "seconds_per_image", lambda *_: 0.1)
+    write_atlas(target(), Options(("0",), units="all", steps=2, output=tmp_path), told.append)
+    assert told[1:] == ["0: 5 of 5 units, less than a minute"]
+
+
+def test_a_size_that_only_the_layer_takes_is_drawn_and_one_that_it_rejects_is_told(tmp_path):
+    fixed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 18 * 18, 3)).eval()
+    paths = write_atlas(target(fixed), Options(("0",), units=1, steps=2, size=40, output=tmp_path))
+    assert Image.open(next(path for path in paths if path.name == "0-maximum.png")).width >= 80
+    with pytest.raises(ModelError, match="choose another with --size"):
+        write_atlas(target(fixed), Options(("0",), units=1, steps=2, size=2, output=tmp_path))
+
+
+def test_a_full_disk_tells_which_batches_are_kept(tmp_path, monkeypatch, capsys):
+    def full(path, *_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.pages.atlas.store.write_whole", full)
+    assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 4
+    said = capsys.readouterr().err
+    assert "No space left on device; 0 finished batches are in" in said and "Free some space" in said

@@ -173,7 +173,7 @@ def test_hidden_insides_and_many_features_are_refused():
 
 def test_the_command_writes_a_page_or_says_why_not(tmp_path, capsys, monkeypatch):
     path = "fixtures/targets/digits-lenet.toml"
-    assert main(["read", path, "--layer", "conv1", "--output", str(tmp_path)]) == 2
+    assert main(["read", path, "--layer", "conv1", "--output", str(tmp_path)]) == 4
     assert "5,408 values an image" in capsys.readouterr().err and not list(tmp_path.iterdir())
     assert main(["read", path, "--layer", "hidden_relu", "--output", str(tmp_path)]) == 0
     page = tmp_path / "digits-lenet" / "reading.html"

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from cnnaudit.cli import main
-from cnnaudit.pages.study import page as pages
-from cnnaudit.pages.study.page import Options, command, write_study
+from cnnaudit.pages.study import command
+from cnnaudit.pages.study.page import write_study
 from cnnaudit.studies import STUDIES, study_named
 from cnnaudit.studies.study import Effort, Results, conduct
 
@@ -34,13 +34,13 @@ def small(name):
 def test_a_page_holds_the_question_the_findings_the_figure_and_the_cost(name, tmp_path):
     study = small(name)
     results = conduct(study, TINY, tmp_path)
-    picture, page = write_study(study, TINY, results, tmp_path, f"python -m cnnaudit study {name}")
+    picture, page = write_study(study, TINY, results, tmp_path, f"cnnaudit study {name}")
     assert picture.read_bytes().startswith(b"\x89PNG")
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") >= 1 and "<h2>In numbers</h2>" in text
     assert study.question in text
     assert "3 seeds, 2 epochs, 16 training and 2 validation images of each class" in text
-    assert f"python -m cnnaudit study {name}" in text
+    assert f"cnnaudit study {name}" in text
     assert "nan" not in text.replace("nance", "") and "mathdefault" not in text
     found = study.findings(results.rows)
     assert found, "nothing is said"
@@ -54,10 +54,9 @@ def test_a_page_of_nothing_says_so(name, tmp_path):
 
 
 def test_the_command_prints_what_was_found_and_goes_on_after_an_interruption(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pages, "study_named", small)
-    options = Options(output=tmp_path, jobs=1, quick=True)
-    whole = command(["noise"], Options(output=tmp_path / "whole", jobs=1, quick=True))
-    assert whole == 0
+    monkeypatch.setattr(command, "study_named", small)
+    arguments = ["study", "noise", "--jobs", "1", "--quick", "--output"]
+    assert main([*arguments, str(tmp_path / "whole")]) == 0
     printed = capsys.readouterr().out
     assert "61 parameters reach" in printed and "noise.html" in printed
 
@@ -68,23 +67,29 @@ def test_the_command_prints_what_was_found_and_goes_on_after_an_interruption(tmp
             raise KeyboardInterrupt
         return noise_curve.run(task, effort)
 
-    monkeypatch.setattr(pages, "study_named", lambda name: dataclasses.replace(small(name), run=cut))
-    with pytest.raises(KeyboardInterrupt):
-        command(["noise"], options)
-    assert "the same command goes on" in capsys.readouterr().out
-    monkeypatch.setattr(pages, "study_named", small)
-    command(["noise"], options)
+    monkeypatch.setattr(command, "study_named", lambda name: dataclasses.replace(small(name), run=cut))
+    assert main([*arguments, str(tmp_path)]) == 2
+    assert "The same command continues" in capsys.readouterr().err
+    monkeypatch.setattr(command, "study_named", small)
+    assert main([*arguments, str(tmp_path)]) == 0
     assert (tmp_path / "noise.csv").read_bytes() == (tmp_path / "whole" / "noise.csv").read_bytes()
 
 
-def test_the_command_line_that_makes_a_study_again():
-    study = study_named("noise")
-    assert pages._command_line(study, Options()) == "python -m cnnaudit study noise"
-    assert (
-        pages._command_line(study, Options(seeds=3, quick=True)) == "python -m cnnaudit study noise --seeds 3 --quick"
-    )
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["noise", "--seeds", "1"], "argument --seeds: expected a whole number of at least 2, got '1'"),
+        (["noise", "--jobs", "0"], "argument --jobs: expected 1 or more processes"),
+        (["nois"], "argument STUDY: invalid choice: 'nois'"),
+    ],
+)
+def test_wrong_use_names_the_option_and_exits_with_4(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["study", *arguments])
+    assert stop.value.code == 4 and said in capsys.readouterr().err
 
 
-def test_wrong_use_is_told_in_a_sentence(capsys, tmp_path):
-    assert main(["study", "noise", "--seeds", "1", "--output", str(tmp_path)]) == 2
-    assert "seeds must be at least 2" in capsys.readouterr().err
+def test_two_seeds_are_too_few_to_compare_filters(tmp_path, capsys):
+    assert main(["study", "filter-similarity", "--seeds", "2", "--output", str(tmp_path)]) == 4
+    assert "--seeds must be at least 3" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

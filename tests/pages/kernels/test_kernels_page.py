@@ -11,17 +11,17 @@ from torch import nn
 
 from cnnaudit import units
 from cnnaudit.cli import main
-from cnnaudit.core.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError
 from cnnaudit.pages.kernels import layer as kernels_layer
-from cnnaudit.pages.kernels.command import Options, command, write_kernels
 from cnnaudit.pages.kernels.index import agreement, index_page
-from cnnaudit.pages.kernels.kinds import KINDS, NONE, Counted, Kind, Subject, count, pooled
-from cnnaudit.pages.kernels.layer import dense, examine
+from cnnaudit.pages.kernels.layer import examine
 from cnnaudit.pages.kernels.layer_page import Facts, layer_page
-from cnnaudit.pages.kernels.ring import ring_figure, sectors
+from cnnaudit.pages.kernels.report import Options, write_kernels
+from cnnaudit.pages.kernels.ring_figures import ring_figure, sectors
 from cnnaudit.target import AuditTarget
 from cnnaudit.units import LayerKernels, layer_share
+from cnnaudit.units.kinds import KINDS, NONE, Counted, Kind, Subject, count, pooled
 
 
 def network(channels=3):
@@ -121,19 +121,19 @@ def test_a_report_goes_on_where_it_was_stopped_and_nothing_is_half_written(tmp_p
 
     monkeypatch.setattr(kernels_layer, "examine", stopping)
     monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
-    options = Options(images=12, jobs=1, output=tmp_path)
-    assert command("audit.toml", options) == 130
+    command = ["kernels", "audit.toml", "--images", "12", "--jobs", "1", "--output", str(tmp_path)]
+    assert main(command) == 2
     assert f"{len(KINDS) + 1} finished parts" in capsys.readouterr().err
     (folder,) = tmp_path.glob("*/kernels")
     assert {path.name for path in folder.iterdir()} == {"2.html", "2-graph.html", "work"}
     counts = len(list((folder / "work").iterdir()))
-    monkeypatch.setattr("cnnaudit.pages.kernels.command.count", lambda kind, subject: pytest.fail(f"{kind.name} again"))
-    assert command("audit.toml", options) == 0
+    monkeypatch.setattr("cnnaudit.pages.kernels.report.count", lambda kind, subject: pytest.fail(f"{kind.name} again"))
+    assert main(command) == 0
     assert asked == ["2", "0", "0"] and len(list((folder / "work").iterdir())) == counts + 1
     assert "3 pages of layers beside it" in capsys.readouterr().out
     first = (folder / "index.html").read_text()
     (folder / "work" / "dead-0.json").write_text("{")  # of no part
-    assert command("audit.toml", options) == 0 and len(asked) == 3
+    assert main(command) == 0 and len(asked) == 3
     assert (folder / "index.html").read_text() == first
 
 
@@ -167,10 +167,6 @@ def test_bad_input_is_told(tmp_path, monkeypatch):
         write(tmp_path, layers=("4",))
     with pytest.raises(UnsupportedError, match="no 2-d convolution"):
         write_kernels(target(nn.Sequential(nn.Flatten(), nn.Linear(768, 3))), Options(output=tmp_path))
-    with pytest.raises(AuditError, match="--jobs"):
-        write_kernels(target(), Options(jobs=0, output=tmp_path))
-    with pytest.raises(AuditError, match="--images"):
-        write_kernels(target(), Options(images=1, output=tmp_path))
     spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ripser" else spec(name))
     with pytest.raises(UnsupportedError, match=r'needs ripser: pip install "cnnaudit\[topology\]"'):
@@ -179,8 +175,12 @@ def test_bad_input_is_told(tmp_path, monkeypatch):
 
 
 def test_the_command_has_the_exit_status_of_the_others(tmp_path, capsys):
-    assert main(["kernels", str(tmp_path / "absent.toml")]) == 4
+    assert main(["kernels", str(tmp_path / "absent.toml"), "--output", str(tmp_path)]) == 4
     assert "absent.toml" in capsys.readouterr().err
+    for option in ("--images", "--jobs"):
+        with pytest.raises(SystemExit) as stop:
+            main(["kernels", "audit.toml", option, "0"])
+        assert stop.value.code == 4 and f"argument {option}: " in capsys.readouterr().err
 
 
 def test_all_layers_together_weigh_nulls_by_units():
@@ -218,12 +218,12 @@ def test_readings_of_color_are_compared_by_kappa():
 
 def test_optimized_images_of_an_atlas_are_read_where_they_exist(tmp_path, monkeypatch):
     from cnnaudit.pages.atlas import Settings
-    from cnnaudit.pages.atlas.command import Options as AtlasOptions
-    from cnnaudit.pages.atlas.command import write_atlas
+    from cnnaudit.pages.atlas.files import Options as AtlasOptions
+    from cnnaudit.pages.atlas.files import write_atlas
 
     few = Settings((3, 16, 16), steps=3)
-    monkeypatch.setattr("cnnaudit.pages.atlas.command.settings_of", lambda target, options=None: few)
-    write_atlas(target(), AtlasOptions(("0",), units="3", output=tmp_path))
+    monkeypatch.setattr("cnnaudit.pages.atlas.files.settings_of", lambda target, options=None: few)
+    write_atlas(target(), AtlasOptions(("0",), units=3, output=tmp_path))
     index = write(tmp_path, layers=("0", "2"))[0].read_text()
     part = re.search(r"<h2>Units that are color-blind \(optimized images\)</h2>.*?</article>", index, re.S)[0]
     assert re.findall(r"<td[^>]*>(.*?)</td>", part)[:2] == ["0", "12"] and "asked both ways" in index
@@ -250,10 +250,11 @@ def test_a_kind_that_cannot_be_asked_has_a_reason():
 def test_constant_kernels_are_left_out_and_counted():
     weights = np.random.default_rng(0).normal(size=(10, 10, 3, 3)).astype(np.float32)
     weights[0] = 1
-    kept = dense(LayerKernels("c", weights))
-    assert kept.constant == 10 and kept.rows.min() >= 10 and len(kept.rows) == 27
+    found = examine(LayerKernels("c", weights))
+    kept = found.dense
+    assert found.constant == 10 and kept.rows.min() >= 10 and len(kept.rows) == 27
     assert np.allclose(np.linalg.norm(kept.shapes, axis=1), 1)
-    page = layer_page("t", examine(LayerKernels("c", weights)), [])
+    page = layer_page("t", found, [])
     assert "(10 constant kernels left out)" in page
 
 

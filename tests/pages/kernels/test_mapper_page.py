@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.pages.kernels.coloring import Coloring
 from cnnaudit.pages.kernels.mapper_data import SHOWN, Members
 from cnnaudit.pages.kernels.mapper_figure import MOST, caption, largest_nodes, mapper_figure
-from cnnaudit.pages.kernels.mapper_graph import Coloring, mapper_page, slope_direction, write_mapper_page
+from cnnaudit.pages.kernels.mapper_graph import mapper_page, write_mapper_page
 from cnnaudit.report import figures
 from cnnaudit.topology import MapperGraph, mapper
 
@@ -129,15 +130,6 @@ def test_what_does_not_fit_the_graph_is_told_and_nothing_is_written(tmp_path):
     with pytest.raises(DataError, match="angle: expected a value for each of 400"):
         made(colorings=[Coloring("angle", ANGLES[:9])])
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("degrees", [0, 45, 90, 200, 359])
-def test_the_direction_of_a_slope(degrees):
-    y, x = np.mgrid[2:-3:-1, -2:3]
-    kernel = np.cos(np.radians(degrees)) * x + np.sin(np.radians(degrees)) * y
-    assert np.degrees(slope_direction(kernel[None])[0]) == pytest.approx(degrees, abs=1e-6)
-    assert np.isnan(slope_direction((x**2 + y**2)[None])).all()  # a blob grows nowhere
-    assert slope_direction(np.array([[[-1.0, 0, 1]]]))[0] == 0  # one row
 
 
 def test_a_figure_keeps_the_largest_nodes_of_the_largest_components():

@@ -1,4 +1,4 @@
-"""The kinds of units that the report on kernels counts: one entry a kind, each with its null."""
+"""The kinds of units, counted per layer: one entry a kind, each with its null and what the literature found."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.units.shares import LayerShare, layer_share
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
-
-    from cnnaudit.pages.atlas import Optima
 
 NONE = "none of the layers can be asked"
 SHUFFLES = 39  # of each unit's weights; p is at least 1 / 40
 FEW = 16  # images of the experiments that show each of them several times
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizedUnits:
+    """Numbers (n,) of units of a layer, and an optimized image of each, uint8 (n, C, H, W)."""
+
+    units: np.ndarray
+    images: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,14 @@ class Subject:
 
     Attributes:
         layers: names of all convolutions that have spatial kernels.
-        optima: of some of them, optimized images of their units.
+        optima: of some of them, optimized images of their units that are not dead.
     """
 
     model: nn.Module
     images: torch.Tensor
     layers: tuple[str, ...]
     seed: int = 0
-    optima: Mapping[str, Optima] = field(default_factory=dict)
+    optima: Mapping[str, OptimizedUnits] = field(default_factory=dict)
 
     @property
     def image(self) -> torch.Tensor:
@@ -178,12 +185,11 @@ def _hue_of_optima(subject: Subject) -> list[LayerShare]:
     if subject.images.shape[1] != 3:
         raise UnsupportedError("gray images have no color")
     if not subject.optima:
-        raise UnsupportedError("no layer has optimized images yet: make them with python -m cnnaudit atlas")
+        raise UnsupportedError("no layer has optimized images yet: make them with `cnnaudit atlas`")
     readings = []
     for layer, optima in subject.optima.items():
-        moved = optima.of(optima.units[~optima.dead].tolist())
-        images = torch.from_numpy(moved.images).float() / 255
-        readings.append(hue_loss(subject.model, layer, moved.units.tolist(), images))
+        images = torch.from_numpy(optima.images).float() / 255
+        readings.append(hue_loss(subject.model, layer, optima.units.tolist(), images))
     return color_blind(readings, OPTIMIZED)
 
 

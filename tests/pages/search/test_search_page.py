@@ -1,4 +1,4 @@
-"""`python -m cnnaudit search`: the files it writes, what it prints, how it is interrupted."""
+"""`cnnaudit search`: the files it writes, what it prints, how it is interrupted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cnnaudit.cli import main
-from cnnaudit.pages.search import page
+from cnnaudit.pages.search import command, smallest
 from cnnaudit.pages.search.figures import frontier
 from cnnaudit.training._grid import Architecture
 from cnnaudit.training.results import Row
@@ -41,7 +41,7 @@ def test_a_search_writes_a_file_a_figure_and_a_page(tmp_path, capsys):
 
 
 def test_without_time_the_page_says_that_nothing_is_known(tmp_path, capsys):
-    assert main(["search", TARGET, *CHEAP, "--budget", "0", "--results", str(tmp_path)]) == 0
+    assert main(["search", TARGET, *CHEAP, "--budget", "1e-9", "--results", str(tmp_path)]) == 0
     assert "Nothing is known yet" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "shapes-2.1-rotation" / "search.html").is_file()
 
@@ -50,13 +50,13 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(page, "search_target", interrupted)
-    assert main(["search", TARGET, *CHEAP]) == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    monkeypatch.setattr(command, "search_target", interrupted)
+    assert main(["search", TARGET, *CHEAP]) == 2
+    assert "The same command continues from there" in capsys.readouterr().err
 
 
 def test_without_a_file_the_four_data_sets_of_table_i_are_searched(tmp_path, monkeypatch, capsys):
-    assert [path.stem for path in page.defaults()] == list(page.REFERENCES)
+    assert [path.stem for path in command.references()] == list(smallest.REFERENCES)
     monkeypatch.chdir(tmp_path)
     assert main(["search"]) == 4
     assert "name an audit file" in capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_without_a_file_the_four_data_sets_of_table_i_are_searched(tmp_path, mon
 def test_callables_with_a_free_seed_give_further_draws():
     from cnnaudit.target.config import load_target, read
 
-    draw = page._draws(read(TARGET), load_target(TARGET), 30)
+    draw = smallest._draws(read(TARGET), load_target(TARGET), 30)
     assert draw is not None
     (first, _), (second, _) = draw(1)[0], draw(2)[0]
     assert first.shape == second.shape == (30, 1, 28, 28)
