@@ -10,9 +10,7 @@ from torch import nn
 from cnnaudit.activation import Box
 from cnnaudit.core.errors import AuditError, DataError, ModelError, UnsupportedError
 from cnnaudit.interventions import LayerError
-from cnnaudit.pages.atlas import Plan, Settings, atlas, layers, over_training
-from cnnaudit.pages.atlas import _exemplars as exemplars
-from cnnaudit.pages.atlas import _optima as optima
+from cnnaudit.pages.atlas import Plan, Settings, atlas, exemplars, layers, optima, over_training
 from cnnaudit.pages.atlas.store import Store
 from cnnaudit.target import AuditTarget
 
