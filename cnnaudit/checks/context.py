@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.checks.registry import Check
+    from cnnaudit.checks.scan import Scan
     from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
@@ -26,8 +27,8 @@ class CheckContext:
     """One run of one check on one target.
 
     Two ways lead to the images. `sample(split)` gives the profile's stratified sample (500 images at quick), decoded at
-    the model's size: take it for everything that asks the model. `cnnaudit.checks.dataset._scan.scan` reads a whole
-    split once, as small thumbnails and fingerprints: take it for questions about the data alone. Results that several
+    the model's size: take it for everything that asks the model. `scan(split)` reads a whole split once, as small
+    thumbnails and fingerprints: take it for questions about the data alone. Results that several
     checks need are computed once by `remember`.
     """
 
@@ -65,6 +66,12 @@ class CheckContext:
     def predictions(self, split: str) -> torch.Tensor:
         """The logits (n, K) of `sample(split)`, computed once per run."""
         return self.target.predictions(split, self.profile.images, self.seed)
+
+    def scan(self, split: str) -> Scan:
+        """Thumbnails and fingerprints of a whole split, at most the profile's megapixels; read once per run."""
+        from cnnaudit.checks.scan import scan
+
+        return scan(self.target, split, self.profile.megapixels, self.seed)
 
     def remember(self, key: str, make: Callable[[], T]) -> T:
         """What `make()` returns, computed once for all checks of a run on this target, profile and seed.

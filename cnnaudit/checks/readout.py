@@ -25,7 +25,7 @@ def readout(images: np.ndarray, labels: np.ndarray, classes: int) -> nn.Sequenti
     import torch
     from torch import nn
 
-    from cnnaudit.checks.dataset._filters import FILTERS, GRID, random_filters
+    from cnnaudit.checks.random_filters import FILTERS, GRID, random_filters
 
     used = np.concatenate([np.nonzero(labels == k)[0][:1000] for k in range(classes)])
     pixels, truth = torch.from_numpy(images[used]).float(), torch.from_numpy(labels[used])

@@ -16,23 +16,17 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cnnaudit.target import AuditTarget
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from cnnaudit.target import AuditTarget
-
+Mode = Literal["zeros", "replicate", "reflect", "circular"]
 
 _TRAIN, _VALIDATION = 1_000, 600
 
 
 def plain(seed: int, source: str, trained: bool = False) -> AuditTarget:
     """A model without a defect: a LeNet by gradient descent, or one fitted in closed form."""
-    return _target(source, seed, _lenet(source, seed) if trained else _read(source, seed))
+    return on_validation(source, seed, trained_lenet(source, seed) if trained else fitted_readout(source, seed))
 
 
-def _target(source: str, seed: int, model: nn.Module, **details: Any) -> AuditTarget:
+def on_validation(source: str, seed: int, model: nn.Module, **details: Any) -> AuditTarget:
     """The model on validation images of that source."""
     from cnnaudit.target import AuditTarget
 
@@ -61,7 +55,7 @@ def sampled(source: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray,
 
 
 @functools.lru_cache(maxsize=16)
-def _lenet(source: str, seed: int, variation: str = "", limit: float = 0.0) -> nn.Module:
+def trained_lenet(source: str, seed: int, variation: str = "", limit: float = 0.0) -> nn.Module:
     """A small LeNet trained on the source, half of each batch changed by the variation."""
     import torch
 
@@ -87,13 +81,10 @@ def _lenet(source: str, seed: int, variation: str = "", limit: float = 0.0) -> n
 
 
 @functools.lru_cache(maxsize=4)
-def _read(source: str, seed: int) -> nn.Module:
+def fitted_readout(source: str, seed: int) -> nn.Module:
     """A network fitted to the source in closed form."""
     images, labels, classes = sampled(source, "train", seed)
     return readout(images, labels, len(classes))
-
-
-Mode = Literal["zeros", "replicate", "reflect", "circular"]
 
 
 def trained(seed: int, padding_mode: Mode) -> AuditTarget:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
 from cnnaudit.checks.behavior._plants import _REAL, _after
-from cnnaudit.checks.small_targets import _read, _target, sampled
+from cnnaudit.checks.small_targets import fitted_readout, on_validation, sampled
 
 DIAGNOSED = 100  # images on which an explanation is tried
 
@@ -114,8 +114,8 @@ def renamed(seed: int, shuffled: bool) -> AuditTarget:
     from cnnaudit.target import Claims
 
     order = np.roll(np.arange(10), 1) if shuffled else np.arange(10)
-    model = _read("digits", seed)
-    return _target("digits", seed, _before(model, lambda z: z[:, order]), claims=Claims(accuracy=0.9))
+    model = fitted_readout("digits", seed)
+    return on_validation("digits", seed, _before(model, lambda z: z[:, order]), claims=Claims(accuracy=0.9))
 
 
 def tinted(seed: int, swapped: bool) -> AuditTarget:
@@ -141,10 +141,12 @@ def true_claim(seed: int, source: str) -> AuditTarget:
     from cnnaudit.target import Claims
 
     images, labels, _ = sampled(source, "other", seed)
-    model = _read(source, seed)
+    model = fitted_readout(source, seed)
     with torch.inference_mode():
         right = [model(part).argmax(1) for part in torch.split(torch.from_numpy(images), 200)]
-    return _target(source, seed, model, claims=Claims(accuracy=float((torch.cat(right).numpy() == labels).mean())))
+    return on_validation(
+        source, seed, model, claims=Claims(accuracy=float((torch.cat(right).numpy() == labels).mean()))
+    )
 
 
 def _before(model: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:

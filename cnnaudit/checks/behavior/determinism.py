@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
 from cnnaudit.checks.behavior._plants import _after
-from cnnaudit.checks.small_targets import _read, _target, plain, sampled
+from cnnaudit.checks.small_targets import fitted_readout, on_validation, plain, sampled
 
 REPEATED = 64  # images asked again
 
@@ -92,23 +92,23 @@ def batch_statistics(seed: int, training: bool) -> AuditTarget:
         normal: torch.Tensor = functional.batch_norm(x, *running, training=training)
         return normal.mul(variance**0.5).add(mean)
 
-    return _target("digits", seed, _after(normalize, _read("digits", seed)))
+    return on_validation("digits", seed, _after(normalize, fitted_readout("digits", seed)))
 
 
 def dropout(seed: int, training: bool) -> AuditTarget:
     """A network whose dropout is left on, or off."""
     from torch.nn import functional
 
-    model = _after(lambda x: functional.dropout(x, 0.2, training=training), _read("digits", seed))
-    return _target("digits", seed, model)
+    model = _after(lambda x: functional.dropout(x, 0.2, training=training), fitted_readout("digits", seed))
+    return on_validation("digits", seed, model)
 
 
 def half_precision(seed: int) -> AuditTarget:
     """A network that computes in bfloat16."""
     import torch
 
-    model = copy.deepcopy(_read("digits", seed)).to(torch.bfloat16)
-    return _target("digits", seed, _after(lambda x: x.to(torch.bfloat16), model))
+    model = copy.deepcopy(fitted_readout("digits", seed)).to(torch.bfloat16)
+    return on_validation("digits", seed, _after(lambda x: x.to(torch.bfloat16), model))
 
 
 PLANTS = [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
 from cnnaudit.checks.behavior._plants import _REAL
-from cnnaudit.checks.small_targets import _lenet, _target
+from cnnaudit.checks.small_targets import on_validation, trained_lenet
 
 
 @check(
@@ -109,8 +109,8 @@ def varied(
 
     claim, usual = _CLAIMS[variation]
     reach: Any = usual if limit is None else limit
-    model = _lenet(source, seed, variation if trained else "", reach if trained else 0.0)
-    return _target(source, seed, model, claims=Claims(**{claim: reach}))
+    model = trained_lenet(source, seed, variation if trained else "", reach if trained else 0.0)
+    return on_validation(source, seed, model, claims=Claims(**{claim: reach}))
 
 
 PLANTS = [

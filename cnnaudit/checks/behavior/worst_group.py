@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
 from cnnaudit.checks.behavior._plants import _REAL
-from cnnaudit.checks.small_targets import _read, sampled
+from cnnaudit.checks.small_targets import fitted_readout, sampled
 
 
 @check(
@@ -115,7 +115,9 @@ def _from_sites(
     given = np.where(wrong[:, None, None, None], images[others], images)
     columns = {"validation": {"site": np.array([f"site {chr(65 + s)}" for s in site])}}
     classes = sampled(source, "validation", seed)[2]
-    return AuditTarget.from_arrays(source, _read(source, seed), {"validation": (given, labels)}, classes, columns)
+    return AuditTarget.from_arrays(
+        source, fitted_readout(source, seed), {"validation": (given, labels)}, classes, columns
+    )
 
 
 PLANTS = [

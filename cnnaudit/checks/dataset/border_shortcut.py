@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnaudit.checks import real
-from cnnaudit.checks.dataset._shared import _locations
+from cnnaudit.checks.dataset._classes import _locations
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.dataset._plants import (
+from cnnaudit.checks.dataset._clean_targets import (
     _DIGITS,
     Splits,
     _digits,
@@ -55,7 +55,7 @@ def border_shortcut(context: CheckContext) -> Finding:
     target = context.target
     from cnnaudit.checks.dataset import _pictures as pictures
     from cnnaudit.checks.dataset._ring import FEWEST, MOST, ring_cells, ring_scores
-    from cnnaudit.checks.dataset._scan import few, scan
+    from cnnaudit.checks.scan import few, scan
 
     train, validation = (
         few(scan(target, s, context.profile.megapixels, context.seed), MOST) for s in ("train", "validation")

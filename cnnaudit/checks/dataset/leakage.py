@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks import real
-from cnnaudit.checks.dataset._shared import _THESIS, _locations
+from cnnaudit.checks.dataset._classes import _THESIS, _locations
 from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.dataset._plants import (
+from cnnaudit.checks.dataset._clean_targets import (
     _DIGITS,
     _SCALED,
     _digits,
@@ -49,7 +49,7 @@ from cnnaudit.checks.dataset._plants import (
 def leakage(context: CheckContext) -> Finding:
     """Share of validation images that also stand in the training split, exactly or nearly, in the worst class.
 
-    Exact and near copies as defined in `cnnaudit.checks.dataset._duplicates.find_twins`. Both splits are looked through whole,
+    Exact and near copies as defined in `cnnaudit.checks.dataset._leakage_copies.find_twins`. Both splits are looked through whole,
     so the share is a count without sampling error; only where a split is larger than the profile's `megapixels` it is
     an estimate from a stratified sample, (copies found) / (n * share of training looked at), with an exact binomial
     interval whose error is divided by the number of classes.
@@ -59,8 +59,8 @@ def leakage(context: CheckContext) -> Finding:
     """
     target = context.target
     from cnnaudit.checks.dataset import _pictures as pictures
-    from cnnaudit.checks.dataset._duplicates import copy_shares, find_twins
-    from cnnaudit.checks.dataset._scan import scan
+    from cnnaudit.checks.dataset._leakage_copies import copy_shares, find_twins
+    from cnnaudit.checks.scan import scan
 
     validation, train = (scan(target, s, context.profile.megapixels, context.seed) for s in ("validation", "train"))
     if not len(validation.labels) or not len(train.labels):

@@ -16,13 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cnnaudit.checks import real
-from cnnaudit.checks.dataset._shared import _THESIS, _labels
+from cnnaudit.checks.dataset._classes import _THESIS, _labels
 from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.dataset._plants import (
+from cnnaudit.checks.dataset._clean_targets import (
     _DIGITS,
     _ROTATED,
     _SCALED,

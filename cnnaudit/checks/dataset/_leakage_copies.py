@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks.dataset._scan import Scan
+from cnnaudit.checks.scan import Scan
 from cnnaudit.core.progress import progress
 from cnnaudit.core.statistics import proportion_interval
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 SIDE = 32
 _CHUNK = 8_000_000  # pixel values read at once, 32 MB
-_kept: weakref.WeakKeyDictionary[AuditTarget, dict[tuple[object, ...], Scan]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class Scan:
     share: float
 
 
-def few(seen: Scan, most: int) -> Scan:
+def subsample(seen: Scan, most: int) -> Scan:
     """At most that many images of a scan, evenly spaced, so about each class's share of them."""
     if len(seen.labels) <= most:
         return seen
@@ -55,11 +53,7 @@ def scan(target: AuditTarget, split: str, megapixels: int | None, seed: int = 0)
     A pixel is counted as the model sees it: 500 megapixels are about 10,000 images of 224 x 224. The answer is kept as
     long as the target, so that all checks of a run share it.
     """
-    kept = _kept.setdefault(target, {})
-    key = (split, megapixels, seed)
-    if key not in kept:
-        kept[key] = _read(target, split, megapixels, seed)
-    return kept[key]
+    return target.remember(("scan", split, megapixels, seed), lambda: _read(target, split, megapixels, seed))
 
 
 def _read(target: AuditTarget, split: str, megapixels: int | None, seed: int) -> Scan:

@@ -1,4 +1,4 @@
-"""Targets that the plants of several checks of `dataset` share."""
+"""Clean targets that plants and populations of several checks of `dataset` start from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks import real
+from cnnaudit.checks import Population, real
 from cnnaudit.checks.readout import readout
 from cnnaudit.core.statistics import derive_seed, generator
 from cnnaudit.data._shapes import CLASSES as FIGURES
@@ -15,20 +15,16 @@ from cnnaudit.data._shapes import CLASSES as FIGURES
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
-
 Split = tuple[np.ndarray, np.ndarray]
-
-
 Splits = dict[str, Split]
 
-
-_DIGITS = tuple("0123456789")
-
-
+DIGITS = tuple("0123456789")
 _TRAIN, _VALIDATION = 1_000, 600
 
 
-def _target(name: str, splits: Splits, classes: tuple[str, ...], model: Any = None, **details: Any) -> AuditTarget:
+def fitted_target(
+    name: str, splits: Splits, classes: tuple[str, ...], model: Any = None, **details: Any
+) -> AuditTarget:
     """A target; without a model, one is fitted in closed form to the training images."""
     from cnnaudit.target import AuditTarget
 
@@ -36,14 +32,16 @@ def _target(name: str, splits: Splits, classes: tuple[str, ...], model: Any = No
     return AuditTarget.from_arrays(name, network, splits, classes, **details)
 
 
-def _digits(seed: int) -> Splits:
+def digit_splits(seed: int) -> Splits:
+    """Training and validation digits."""
     from cnnaudit.data import digits
 
     parts = {split: digits(split, seed) for split in ("train", "validation")}
     return {split: (part.images, part.labels) for split, part in parts.items()}
 
 
-def _figures(seed: int, **arguments: Any) -> Splits:
+def figure_splits(seed: int, **arguments: Any) -> Splits:
+    """Training and validation figures, 1,000 and 600."""
     from cnnaudit.data import shapes
 
     parts = {
@@ -53,13 +51,14 @@ def _figures(seed: int, **arguments: Any) -> Splits:
     return {split: (part.images, part.labels) for split, part in parts.items()}
 
 
-def _photographs(seed: int, name: str) -> Splits:
+def photograph_splits(seed: int, name: str) -> Splits:
+    """1,000 and 600 images of MNIST or CIFAR-10."""
     images, labels = real.sample(name, _TRAIN + _VALIDATION, generator("planted", seed, name))
     return {"train": (images[:_TRAIN], labels[:_TRAIN]), "validation": (images[_TRAIN:], labels[_TRAIN:])}
 
 
-def _some_classes(splits: Splits, seed: int) -> tuple[Splits, int]:
-    """Two to all of the classes at random, numbered anew."""
+def some_classes(splits: Splits, seed: int) -> tuple[Splits, int]:
+    """Two to all of the classes at random, numbered anew, and how many."""
     rng = generator("planted", seed, "classes")
     total = int(splits["train"][1].max()) + 1
     kept = np.sort(rng.permutation(total)[: rng.integers(2, total + 1)])
@@ -72,28 +71,36 @@ def _some_classes(splits: Splits, seed: int) -> tuple[Splits, int]:
 
 def plain_digits(seed: int) -> AuditTarget:
     """The digits as they are."""
-    return _target("digits", _digits(seed), _DIGITS)
+    return fitted_target("digits", digit_splits(seed), DIGITS)
 
 
 def some_digits(seed: int) -> AuditTarget:
     """A random subset of the digits' classes."""
-    splits, k = _some_classes(_digits(seed), seed)
-    return _target("some digits", splits, _DIGITS[:k])
+    splits, k = some_classes(digit_splits(seed), seed)
+    return fitted_target("some digits", splits, DIGITS[:k])
 
 
 def some_photographs(seed: int, name: str) -> AuditTarget:
     """A random subset of the classes of MNIST or CIFAR-10."""
-    splits, k = _some_classes(_photographs(seed, name), seed)
-    return _target(name, splits, _DIGITS[:k])
+    splits, k = some_classes(photograph_splits(seed, name), seed)
+    return fitted_target(name, splits, DIGITS[:k])
 
 
 def figures(seed: int, transformation: str, noise: int, inverted: bool) -> AuditTarget:
     """Circles, squares and triangles."""
-    splits = _figures(seed, transformation=transformation, noise=noise, inverted=inverted, swaps="repeated")
-    return _target("figures", splits, FIGURES)
+    splits = figure_splits(seed, transformation=transformation, noise=noise, inverted=inverted, swaps="repeated")
+    return fitted_target("figures", splits, FIGURES)
 
 
-_ROTATED = partial(figures, transformation="rotation", noise=20, inverted=True)
+scaled_figures = partial(figures, transformation="scaling", noise=20, inverted=True)
+turned_figures = partial(figures, transformation="rotation", noise=20, inverted=True)
 
 
-_SCALED = partial(figures, transformation="scaling", noise=20, inverted=True)
+def clean_populations(seeds: int = 20) -> list[Population]:
+    """Random subsets of classes of digits, and of MNIST and CIFAR-10 where they are at hand, and noisy figures."""
+    names = ("mnist", "cifar10") if real.available() else ()
+    return [
+        Population("digits, random classes", some_digits, seeds),
+        Population("scaled figures with noise (3.0)", scaled_figures, seeds),
+        *(Population(f"{name}, random classes", partial(some_photographs, name=name), seeds) for name in names),
+    ]
