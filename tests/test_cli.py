@@ -66,7 +66,7 @@ def test_init_writes_a_file_that_is_valid(folder, capsys):
 
 def test_init_overwrites_nothing(folder, capsys):
     (folder / "audit.toml").write_text("mine")
-    assert main(["init", "--model", "torchvision:resnet18", "--train", "data/train"]) == 2
+    assert main(["init", "--model", "torchvision:resnet18", "--train", "data/train"]) == 4
     assert "already there" in capsys.readouterr().err
     assert (folder / "audit.toml").read_text() == "mine"
 
@@ -84,7 +84,7 @@ def test_init_describes_a_callable_by_asking_it(folder):
 
 
 def test_a_wrong_torchvision_name_is_a_message(folder, capsys):
-    assert main(["init", "--model", "torchvision:resnet81", "--train", "data/train"]) == 2
+    assert main(["init", "--model", "torchvision:resnet81", "--train", "data/train"]) == 4
     assert "resnet81" in capsys.readouterr().err
 
 
@@ -149,15 +149,16 @@ def test_compare_fails_when_something_got_worse(reported, capsys):
     better = Report({"name": "resnet18"}, {}, (finding("dataset.leakage", "pass"),))
     write_report(better, reported / "older")
     assert main(["compare", "older/report.json", "reports/resnet18/report.json"]) == 1
-    assert main(["compare", "reports/resnet18/report.json", "older/report.json"]) == 0
-    assert main(["compare", "older/report.json", "absent.json"]) == 2
+    assert main(["compare", "older/report.json", "older"]) == 0
+    assert main(["compare", "reports/resnet18/report.json", "older/report.json"]) == 1  # it lost three checks
+    assert main(["compare", "older/report.json", "absent.json"]) == 4
     assert "absent.json" in capsys.readouterr().err
 
 
 def test_words_that_are_not_known_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["checks", "--colour"])
-    assert stop.value.code == 2
+    assert stop.value.code == 4
 
 
 def test_an_atlas_is_written_and_a_wrong_layer_or_checkpoint_is_told(tmp_path, capsys):
@@ -165,7 +166,7 @@ def test_an_atlas_is_written_and_a_wrong_layer_or_checkpoint_is_told(tmp_path, c
     asked = ["--units", "2", "--steps", "2", "--output", str(tmp_path)]
     assert main(["atlas", config, "--layers", "conv1", *asked]) == 0
     assert str(tmp_path / "digits-lenet/atlas/conv1.html") in capsys.readouterr().out
-    assert main(["atlas", config, "--layers", "conv9", *asked]) == 2
+    assert main(["atlas", config, "--layers", "conv9", *asked]) == 4
     assert "conv1" in capsys.readouterr().err
-    assert main(["atlas", config, "--layers", "conv1", *asked, "--checkpoints", "absent.pt"]) == 2
+    assert main(["atlas", config, "--layers", "conv1", *asked, "--checkpoints", "absent.pt"]) == 4
     assert "absent.pt" in capsys.readouterr().err
