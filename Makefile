@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: audit test bench lint fixtures baselines clean
 
 audit: $(READY)  ## audit the reference targets and write reports/
-	OMP_NUM_THREADS=1 $(RUN) -m pytest suites/ -n 2 --tb=no --audit-report reports
+	OMP_NUM_THREADS=1 $(RUN) -m cnnaudit audit --report reports -n2
 
 test: $(READY)  ## test cnnaudit itself, the examples in its docstrings included
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/ cnnaudit/ --doctest-modules -n 2

@@ -57,7 +57,7 @@ def _guarded(options: argparse.Namespace) -> int:
         with progress.lines(SECONDS):
             status: int = options.run(options)
     except AuditError as error:
-        print(f"{said}: {error}", file=sys.stderr)
+        print(f"{said}: {_plain(error)}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt as interruption:
         print(f"{said}: {interruption or 'interrupted'}", file=sys.stderr)
@@ -106,6 +106,9 @@ def _pages() -> Iterator[tuple[str, ModuleType]]:
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", required=True, metavar="SOURCE", help="module:callable, torchvision:NAME, timm:NAME or a file"
+    )
+    parser.add_argument(
+        "--arguments", nargs="+", default=(), metavar="NAME=VALUE", help="keyword arguments of the model's constructor"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights: .safetensors, or .pt that holds tensors only")
     parser.add_argument("--train", metavar="DATA", help="training images: a folder per class, or module:callable")
@@ -168,19 +171,30 @@ def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive_int, default=2, help="number of processes (default: 2)")
 
 
-def _init(options: argparse.Namespace) -> int:
-    from cnnaudit.scaffold import scaffold
+def _plain(text: object) -> str:
+    """Text without control characters, which could rewrite the terminal: messages quote names from files."""
+    from cnnaudit.report.forms import plain_json
 
-    for path in scaffold(
+    return str(plain_json(str(text)))
+
+
+def _init(options: argparse.Namespace) -> int:
+    from cnnaudit.scaffold import audit_command, read_arguments, scaffold
+
+    written = scaffold(
         options.model,
         options.output,
         weights=options.weights,
         train=options.train,
         validation=options.validation,
         ci=options.ci,
-    ):
+        arguments=read_arguments(options.arguments),
+    )
+    for path in written.files:
         print(f"wrote {path}")
-    print(f"Read it through, then: {PROG} audit {options.output}")
+    for warning in written.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"Read it through, above all what is marked as a guess, then: {audit_command(options.output)}")
     return 0
 
 
@@ -202,7 +216,7 @@ def _checks(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    import pytest
+    from cnnaudit.plugin.child import run
 
     # The audit's own summary says it all; this package is imported before pytest could rewrite its assertions.
     quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -211,7 +225,7 @@ def _audit(options: argparse.Namespace) -> int:
     arguments += [f"--audit-config={config}" for config in options.configs]
     if options.strict:
         arguments.append("--audit-strict")
-    return int(pytest.main([*arguments, *options.rest]))
+    return run([*arguments, *options.rest], Path(options.report))
 
 
 def _accept(options: argparse.Namespace) -> int:
@@ -234,7 +248,7 @@ def _report(options: argparse.Namespace) -> int:
     folder = options.output or (options.path if options.path.is_dir() else options.path.parent)
     print(terminal_summary([report], color=sys.stdout.isatty()))
     for path in write_report(report, folder).values():
-        print(f"wrote {path}")
+        print(_plain(f"wrote {path}"))
     return 0
 
 

@@ -93,7 +93,7 @@ def receptive_fields(model: nn.Module, layer: str, shape: tuple[int, int, int]) 
     parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     images = torch.rand(getattr(model, "batch", None) or 1, *shape, generator=torch.Generator().manual_seed(0))
     reach = Reach(model, layer)
-    with torch.no_grad(), evaluating(model), reach:
+    with torch.no_grad(), evaluating(model, own_images=False), reach:
         model(reach.begin(images.to(parameter)))
     top, bottom, left, right = (edge[0].cpu().double().numpy() for edge in reach.found())
     edges = np.stack([-top, -left, bottom + 1, right + 1])

@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from cnnaudit.activation.layout import Traced
     from cnnaudit.interventions import Call
 
 _KINDS = {
     *("conv2d", "conv_transpose2d", "batch_norm", "group_norm", "instance_norm", "add", "cat", "interpolate"),
     *("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "lp_pool2d", "sigmoid", "tanh"),
 }
+# These take and answer (N, C, H, W) by definition, also where positions are not known behind some other call.
+_PLANAR = {
+    *("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"),
+    *("lp_pool2d", "batch_norm", "interpolate"),
+}
 
 
 def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
     """The convolutions, normalizations, activations, poolings and joins of a pass whose output is (N, C, H, W).
 
-    Arithmetic such as the normalization of the pixels is left out; `interventions.calls` lists every call.
+    Arithmetic such as the normalization of the pixels is left out; `interventions.calls` lists every call. Outputs of
+    four axes that are something else, such as (N, H, W, C) or the heads of attention, do not count: which axes are
+    places is established by `layout`.
 
     Args:
         images: float (N, C, H, W); the first one is enough.
@@ -40,18 +48,30 @@ def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
         >>> [(call.name, call.output_shape) for call in spatial_layers(net, torch.rand(1, 1, 5, 5))]
         [('0', (1, 2, 3, 3)), ('1', (1, 2, 3, 3))]
     """
+    from cnnaudit.activation.layout import Trace
     from cnnaudit.interventions import calls
     from cnnaudit.interventions.modes import evaluating
     from cnnaudit.interventions.op_types import ACTIVATIONS
 
     with evaluating(model):
         observed = calls(model, filled(images[:1], getattr(model, "batch", None)))
-    found = [c for c in observed if c.kind in _KINDS | ACTIVATIONS and len(c.output_shape) == 4]
+    planar = {call.name for call in Trace(model, images).calls() if _is_planar(call)}
+    found = [call for call in observed if call.kind in _KINDS | ACTIVATIONS and call.name in planar]
     if not found:
         raise UnsupportedError(
             "the model has no layer with maps: no convolution, pooling or activation of it answers (N, C, H, W)"
         )
     return found
+
+
+def _is_planar(call: Traced) -> bool:
+    """Whether the call answers (N, C, H, W)."""
+    if len(call.output_shape) != 4:
+        return False
+    if call.kind in _PLANAR or call.output_shape[2:] == (1, 1):
+        return True
+    layout = call.layout
+    return not isinstance(layout, str) and layout.planar
 
 
 def first_response(model: nn.Module, images: torch.Tensor) -> str:
@@ -117,7 +137,7 @@ def over_layers(
         batch = batch if device is None else batch.to(device)
         with torch.no_grad():
             with record(model, layers) as values, stop_at(model, layers[0]) if stop else nullcontext():
-                _run(model, batch)
+                run(model, batch)
             return function(*(_map(model, batch, name, values[name]) for name in layers))
 
     require_images(images)
@@ -125,11 +145,12 @@ def over_layers(
     with evaluating(model):
         if len(layers) == 1:  # a whole pass first: it tells names that mean several calls, which a stopped one does not
             ask(filled(images[:1], bound), stop=False)
+        _require_planar(model, images[:1] if device is None else images[:1].to(device), layers)
         size = cpu_size(images, batch_size) if (device or images.device.type) == "cpu" else batch_size
         return in_batches(ask, images, batch_size=size, bound=bound)
 
 
-def _run(model: nn.Module, batch: torch.Tensor) -> None:
+def run(model: nn.Module, batch: torch.Tensor) -> None:
     """One pass; what the model raises on these images becomes a ModelError, running out of memory stays what it is."""
     try:
         model(batch)
@@ -144,8 +165,25 @@ def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) 
     """The value of a layer, which must be a map."""
     if value.ndim == 4:
         return value
-    names = [call.name for call in spatial_layers(model, batch)]
-    raise UnsupportedError(
-        f"layer {name!r} is not spatial: its output has the shape {tuple(value.shape)}, expected (N, C, H, W). "
+    raise UnsupportedError(_no_map(model, batch, name, tuple(value.shape), ""))
+
+
+def _require_planar(model: nn.Module, images: torch.Tensor, layers: Sequence[str]) -> None:
+    """Refuse layers whose output has four axes that are not channels, rows and columns, in this order."""
+    from cnnaudit.activation.layout import Trace
+
+    trace = Trace(model, images)
+    for found in map(trace.layer, layers):
+        if len(found.output_shape) == 4 and not _is_planar(found):
+            layout = found.layout
+            reason = layout if isinstance(layout, str) else f"axis {layout.channels} of it holds the channels"
+            raise UnsupportedError(_no_map(model, images, found.name, found.output_shape, f": {reason}"))
+
+
+def _no_map(model: nn.Module, images: torch.Tensor, name: str, shape: tuple[int, ...], reason: str) -> str:
+    """What is said about a layer without maps."""
+    names = [call.name for call in spatial_layers(model, images)]
+    return (
+        f"layer {name!r} is not spatial: its output has the shape {shape}, expected (N, C, H, W){reason}. "
         f"Layers with maps: {listed(names, 6)}"
     )

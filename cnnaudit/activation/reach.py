@@ -24,21 +24,21 @@ from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor, is_in_pla
 
 Edges = tuple[torch.Tensor, ...]
 
-_POINTWISE = ACTIVATIONS | {
+POINTWISE = ACTIVATIONS | {
     *("abs", "add", "alias", "batch_norm", "clone", "contiguous", "detach", "div", "dropout", "exp", "float", "half"),
     *("hardsigmoid", "lerp", "log", "maximum", "minimum", "mul", "neg", "pow", "rsqrt", "sigmoid", "sqrt", "square"),
     *("sub", "rsub", "tanh", "to", "truediv", "true_divide", "type", "where", "dropout2d", "feature_dropout", "double"),
     *("isub", "itruediv", "bfloat16", "cpu", "cuda", "type_as", "stochastic_depth", "_to_copy", "to_copy"),
 }
-_MOVING = {
+MOVING = {
     *("chunk", "expand", "flatten", "flip", "getitem", "index_select", "narrow", "permute", "repeat", "reshape"),
     *("roll", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "t", "transpose", "unbind"),
     *("tensor_split", "unflatten", "unsqueeze", "view", "channel_shuffle", "pixel_shuffle", "pixel_unshuffle"),
     *("movedim", "moveaxis"),
 }
-_JOINING = {"cat", "concat", "concatenate", "stack", "hstack", "vstack"}
-_REDUCING = {"mean", "sum", "amax", "amin", "var", "std", "logsumexp"}
-_ALONG = {"softmax", "log_softmax", "cumsum"}
+JOINING = {"cat", "concat", "concatenate", "stack", "hstack", "vstack"}
+REDUCING = {"mean", "sum", "amax", "amin", "var", "std", "logsumexp"}
+ALONG = {"softmax", "log_softmax", "cumsum"}
 
 
 class Reach(Observer):
@@ -80,7 +80,7 @@ class Reach(Observer):
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         # of `to(x)` and `type_as(x)` only the type and the device of x arrive
         values = args[:1] if site.kind in ("to", "type_as") else (args, kwargs)
-        known = [self._edges.get(t) for t in _tensors(values)]  # type: ignore[no-untyped-call]
+        known = [self._edges.get(t) for t in tensors_in(values)]  # type: ignore[no-untyped-call]
         output = func(*args, **kwargs)
         if any(edges is not None for edges in known):
             with unseen():
@@ -99,10 +99,10 @@ class Reach(Observer):
 
     def _carry(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
         """Give the output's tensors their edges, or the reason why they have none."""
-        outputs = [t for t in _tensors(output) if t.is_floating_point()]
+        outputs = [t for t in tensors_in(output) if t.is_floating_point()]
         if site.kind == "setitem":
             outputs = [args[0]]
-        before = [self._edges[t] for t in _tensors((args, kwargs)) if t in self._edges]
+        before = [self._edges[t] for t in tensors_in((args, kwargs)) if t in self._edges]
         reasons = [edges for edges in before if isinstance(edges, str)]
         if not outputs or site.kind.startswith(("new_", "zeros_like", "ones_like", "empty_like", "full_like")):
             return
@@ -132,7 +132,7 @@ class Reach(Observer):
                 moved = self._one(site.kind, func, args, kwargs, outputs[0], k)
             except NotImplementedError:
                 return [f"its values pass through {site.name}, whose reach is not known"] * len(outputs)
-            parts.append(_tensors(moved))
+            parts.append(tensors_in(moved))
         return [tuple(part[i] for part in parts) for i in range(len(outputs))]
 
     def _one(
@@ -149,15 +149,15 @@ class Reach(Observer):
             return type(value)(edge(inner) for inner in value) if isinstance(value, (tuple, list)) else value
 
         first = edge(args[0]) if args else edge(next(iter(kwargs.values())))
-        if kind in _JOINING:
+        if kind in JOINING:
             return func(first, *args[1:], **kwargs)
-        if kind in _MOVING:
+        if kind in MOVING:
             return func(first.contiguous(), *args[1:], **kwargs)  # `view` asks for the layout of the values
         if kind == "pad":
             return _padded(func, first, args, kwargs)
-        if kind in _POINTWISE:
-            return _maximum([edge(t) for t in _tensors((args, kwargs)) if t in self._edges], output)
-        if kind in _REDUCING:
+        if kind in POINTWISE:
+            return _maximum([edge(t) for t in tensors_in((args, kwargs)) if t in self._edges], output)
+        if kind in REDUCING:
             return _reduced(first, output, args, kwargs)
         return _combined(kind, func, first, args, kwargs, output, edge)
 
@@ -183,7 +183,7 @@ def _combined(
     if kind in ("linear", "addmm"):
         rows = edge(args[1]) if kind == "addmm" else first
         return rows.amax(-1, keepdim=True).expand(output.shape).clone()
-    if kind in _ALONG:
+    if kind in ALONG:
         dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
         return first.amax(dim, keepdim=True).expand(output.shape).clone()
     if kind in ("matmul", "bmm", "mm"):
@@ -265,7 +265,7 @@ def _maximum(edges: list[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def tensors_in(value: Any) -> list[torch.Tensor]:
     """All tensors in nested tuples, lists and mappings."""
     return list(_each(value))
 

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.interventions import Call
+    from cnnaudit.activation.layout import Layout, Traced
 
 # Calls between the last plane and the class that leave CAM its formula: one average, one linear layer, no function.
 _AVERAGES = {"mean", "adaptive_avg_pool2d", "avg_pool2d", "sum"}
 _LINEAR = {"linear", "conv2d", "addmm", "mm", "matmul"}
 _SHAPES = {"flatten", "view", "reshape", "squeeze", "dropout", "contiguous", "getitem", "to", "float", "detach"}
 _BIAS = {"add", "t", "transpose", "permute"}
+# Calls on tokens that say what the tokens hold, other than a part of attention or of a hidden layer.
+_TOKENS = {"add", "layer_norm", "native_layer_norm", "batch_norm", "group_norm", "rms_norm", "addcmul", "cat"}
 
 
 def cam(
@@ -56,7 +58,7 @@ def cam(
     from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
 
     require_images(images)
-    layer, after = _last_planes(model, images)
+    layer, layout, after = _last_maps(model, images)
     obstacles = [call.name for call in after if call.kind not in _AVERAGES | _LINEAR | _SHAPES | _BIAS]
     linear = [call.name for call in after if call.kind in _LINEAR]
     if obstacles or len(linear) > 1:
@@ -65,9 +67,11 @@ def cam(
             f"CAM needs one average and one linear layer behind the last planes ({layer}), and there are {found}; "
             "use grad_cam"
         )
+    if layout.extra:
+        raise UnsupportedError(f"CAM needs the plain average of places, and {layer} holds class tokens; use grad_cam")
 
     def one(batch: torch.Tensor, target: ClassIndex) -> torch.Tensor:
-        planes, slope = _slopes(model, batch, target, layer)
+        planes, slope = _slopes(model, batch, target, layer, layout)
         middle = slope.mean((2, 3), keepdim=True)
         if not torch.allclose(slope, middle.expand_as(slope), rtol=1e-3, atol=1e-3 * float(slope.abs().max())):
             raise UnsupportedError(
@@ -75,7 +79,7 @@ def cam(
                 "differently; use grad_cam"
             )
         weights = middle * (slope.shape[2] * slope.shape[3])
-        return _upsampled((weights * planes).sum(1), batch)
+        return layout.over_image((weights * planes).sum(1), (batch.shape[2], batch.shape[3]))
 
     return say_where_zero(in_batches(one, model, images, class_index, batch_size=batch_size), "cam")
 
@@ -91,7 +95,9 @@ def grad_cam(
     """Grad-CAM: a layer's planes A_k weighted with the mean gradient of the logit y_c over each, max(0, sum_k a_k A_k).
 
     a_k = (1 / HW) sum_xy d y_c / d A_k[x, y]. Drawn at the size of the image by bilinear interpolation (half-pixel
-    centers); the gradient is computed from the layer on only.
+    centers), a cropped plane where it was cropped from and 0 outside; the gradient is computed from the layer on only.
+    The layer may hold its planes as (N, C, H, W), (N, H, W, C) or as tokens: see `activation.layout.layout_of`. Class
+    and register tokens do not count.
 
     Args:
         images: floating point (N, C, H, W).
@@ -102,7 +108,8 @@ def grad_cam(
         (N, H, W), not negative, in units of the logit.
 
     Raises:
-        UnsupportedError: the layer has no planes, or a plane of a single pixel; or the model hides its calls.
+        UnsupportedError: the layer has no planes, or a plane of a single pixel, or where its values stand in the image
+            cannot be established; or the model hides its calls.
         LayerError: the model has no such layer.
         AuditError, DataError, ModelError: as in `gradient`.
 
@@ -155,48 +162,84 @@ def guided_grad_cam(
 def last_planes(model: nn.Module, images: torch.Tensor) -> str:
     """The name of the last call that answers planes of more than one pixel, the default of `grad_cam`.
 
+    Planes are values whose places in the image are established (`activation.layout`), whatever their axes. Where a
+    class token is read, the last tokens from which the class can still be reached through other places count: in a
+    vision transformer the normalization before the last attention.
+
     Raises:
         UnsupportedError: no call does, or the model hides its calls.
     """
-    return _last_planes(model, images)[0]
+    return _last_maps(model, images)[0]
 
 
-def _last_planes(model: nn.Module, images: torch.Tensor) -> tuple[str, list[Call]]:
-    """The last call with planes, and the calls after it."""
+def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, list[Traced]]:
+    """The last call with planes, its layout, and the calls after it."""
+    from cnnaudit.activation.layout import Trace
     from cnnaudit.attribution.incremental_forward import one_batch
-    from cnnaudit.interventions import calls
+
+    made = Trace(model, one_batch(model, images)).calls()
+    tokens: list[tuple[int, Layout]] = []
+    for position in range(len(made) - 1, -1, -1):
+        layout = made[position].layout
+        if isinstance(layout, str) or not (layout.grid or made[position].kind in _TOKENS):
+            continue
+        tokens.append((position, layout))
+        if not layout.extra:
+            break
+    reached = [layout.extra == 0 for _, layout in tokens]
+    if tokens and not reached[0]:
+        names = [made[position].name for position, _ in tokens]
+        reached = _reaching(model, one_batch(model, images), names, [layout for _, layout in tokens])
+    for (position, layout), counts in zip(tokens, reached):
+        if counts:
+            return made[position].name, layout, made[position + 1 :]
+    raise UnsupportedError(
+        "the model has no layer with planes of more than one pixel whose places in the image are established; use "
+        "gradient or occlusion"
+    )
+
+
+def _reaching(model: nn.Module, images: torch.Tensor, names: list[str], found: list[Layout]) -> list[bool]:
+    """Whether the class of the first image depends on the layers' places, rather than on their class tokens alone."""
+    import torch
+
+    from cnnaudit.attribution.scores import scores
+    from cnnaudit.interventions import record
     from cnnaudit.interventions.modes import evaluating
 
-    with evaluating(model):
-        made = calls(model, one_batch(model, images))
-    for position in range(len(made) - 1, -1, -1):
-        if _has_planes(made[position].output_shape):
-            return made[position].name, made[position + 1 :]
-    raise UnsupportedError("the model has no layer with planes of more than one pixel; use gradient or occlusion")
-
-
-def _has_planes(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and shape[2] * shape[3] > 1
+    with torch.inference_mode(False), torch.enable_grad(), evaluating(model):
+        with record(model, names) as values:
+            score = scores(model, images.clone().requires_grad_()).sum()
+        kept = [values[name] for name in names]
+        slopes = torch.autograd.grad(score, kept, allow_unused=True)
+    return [slope is not None and bool(layout.maps(slope).any()) for slope, layout in zip(slopes, found)]
 
 
 def _grad_cam(
     model: nn.Module, images: torch.Tensor, class_index: ClassIndex, layer: str | None, batch_size: int, name: str
 ) -> torch.Tensor:
+    from cnnaudit.activation.layout import layout_of
     from cnnaudit.attribution.batches import in_batches, require_images
+    from cnnaudit.attribution.incremental_forward import one_batch
 
     require_images(images)
-    where = layer or last_planes(model, images)
+    if layer is None:
+        where, layout, _ = _last_maps(model, images)
+    else:
+        where, layout = layer, layout_of(model, one_batch(model, images), layer)
 
     def one(batch: torch.Tensor, target: ClassIndex) -> torch.Tensor:
-        planes, slope = _slopes(model, batch, target, where)
-        return _upsampled((slope.mean((2, 3), keepdim=True) * planes).sum(1).relu(), batch)
+        planes, slope = _slopes(model, batch, target, where, layout)
+        coarse = (slope.mean((2, 3), keepdim=True) * planes).sum(1).relu()
+        return layout.over_image(coarse, (batch.shape[2], batch.shape[3]))
 
     maps = in_batches(one, model, images, class_index, batch_size=batch_size)
     silent = ~maps.flatten(1).any(1)
     if name and silent.any():
+        behind = " (behind the last attention only its class token counts: name a layer before it)" * bool(layout.extra)
         warnings.warn(
-            f"{name}: nothing in the planes of {where} speaks for the class in {int(silent.sum())} of {len(maps)} "
-            f"images, first in number {int(silent.nonzero()[0])}: their weighted sum is nowhere positive",
+            f"{name}: no plane of {where} contributes positively to the class in {int(silent.sum())} of {len(maps)} "
+            f"images, first in number {int(silent.nonzero()[0])}: their weighted sum is nowhere positive{behind}",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -204,7 +247,7 @@ def _grad_cam(
 
 
 def _slopes(
-    model: nn.Module, batch: torch.Tensor, class_index: ClassIndex, layer: str
+    model: nn.Module, batch: torch.Tensor, class_index: ClassIndex, layer: str, layout: Layout
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The planes of the layer and the gradient of the class's logit with respect to them, both (N, K, h, w)."""
     import torch
@@ -217,19 +260,6 @@ def _slopes(
     with torch.inference_mode(False), evaluating(model), ConstantParameters():
         with track_from(model, layer) as tracked:
             score = scores(model, batch.clone() if batch.is_inference() else batch, class_index)
-        planes = tracked.value
-        if not _has_planes(tuple(planes.shape)):
-            raise UnsupportedError(
-                f"layer {layer!r} answers {tuple(planes.shape)}, no planes (N, C, H, W) of more than one pixel; name a "
-                "convolution or pooling, or leave it out for the last one"
-            )
-        slope = torch.autograd.grad(score.sum(), planes, allow_unused=True)[0] if score.requires_grad else None
-    return planes.detach(), torch.zeros_like(planes) if slope is None else slope
-
-
-def _upsampled(maps: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Maps (N, h, w) at the size of the images, (N, H, W)."""
-    import torch.nn.functional as F  # noqa: N812
-
-    size = (images.shape[2], images.shape[3])
-    return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+        values = tracked.value
+        slope = torch.autograd.grad(score.sum(), values, allow_unused=True)[0] if score.requires_grad else None
+    return layout.maps(values.detach()), layout.maps(torch.zeros_like(values) if slope is None else slope)

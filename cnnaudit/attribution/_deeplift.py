@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
-from cnnaudit.attribution.gradients import baseline_images
+from cnnaudit.attribution.gradients import baseline_images, slope
 from cnnaudit.attribution.scores import ClassIndex, Unit, class_indices, scores
 
 if TYPE_CHECKING:
@@ -59,18 +59,18 @@ def deeplift(
         import torch
 
         from cnnaudit.attribution.multipliers import Multipliers
+        from cnnaudit.interventions.modes import evaluating
         from cnnaudit.interventions.parameters import ConstantParameters
 
-        chosen = None if layer else class_indices(model, batch, target)
-        with torch.inference_mode(False), torch.enable_grad():
+        chosen = target if layer is not None else class_indices(model, batch, target)
+        with evaluating(model), torch.enable_grad():
             rules = Multipliers(model)
             with rules, ConstantParameters():
                 with rules.reference(), torch.no_grad():
-                    scores(model, reference.clone(), chosen, layer, unit)
+                    scores(model, reference, chosen, layer, unit)
                 pixels = batch.detach().clone().requires_grad_()
-                score = scores(model, pixels.clone(), chosen if layer is None else target, layer, unit)
-            (multipliers,) = torch.autograd.grad(score.sum(), pixels)
-        return multipliers * (batch - reference)
+                score = scores(model, pixels, chosen, layer, unit)
+            return slope(score, pixels, torch.ones_like(score)) * (batch - reference)
 
     found = in_batches(one, model, images, references, class_index, batch_size=batch_size)
     return say_where_zero(found, "deeplift")

@@ -9,6 +9,8 @@ from cnnaudit.attribution.scores import ClassIndex
 from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import torch
     from torch import nn
@@ -43,6 +45,8 @@ class LimeExplanation:
 
     def pixels(self, class_index: int | None = None) -> np.ndarray:
         """The weight of each pixel's superpixel, float64 (H, W); of the first class unless another is named."""
+        if class_index is not None and class_index not in self.classes:
+            raise AuditError(f"class_index {class_index} was not explained; the classes are {self.classes}")
         row = 0 if class_index is None else self.classes.index(class_index)
         planes: np.ndarray = self.weights[row][self.segments]
         return planes
@@ -107,7 +111,7 @@ def lime(
         seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     options: dict[str, Any] = {"samples": samples, "segmentation": segmentation, "fill": fill, "seed": seed}
     planes = [
-        lime_explanation(model, image, [int(c)], **options, batch_size=batch_size).pixels()
+        lime_explanation(model, image, int(c), **options, batch_size=batch_size).pixels()
         for image, c in zip(images, wanted)
     ]
     weights = torch.stack([torch.as_tensor(plane) for plane in planes]).to(images)
@@ -117,7 +121,7 @@ def lime(
 def lime_explanation(
     model: nn.Module,
     image: torch.Tensor,
-    classes: int | list[int] | tuple[int, ...] | None = None,
+    classes: int | Sequence[int] | np.ndarray | torch.Tensor | None = None,
     *,
     samples: int = 1000,
     segmentation: str = "quickshift",
@@ -157,10 +161,10 @@ def lime_explanation(
     shown = np.random.RandomState(seed).randint(0, 2, (samples, int(segments.max()) + 1))
     shown[0] = 1
     masked = _Masked(image, segments, shown, fill)
-    with torch.inference_mode(), evaluating(model):
+    with torch.no_grad(), evaluating(model):
         logits = in_batches(lambda batch: finite_logits(model, batch), model, image)
-        asked = [classes] if isinstance(classes, int) else list(classes) if classes else [int(logits.argmax())]
-        chosen = tuple(int(indices(logits, int(c))[0]) for c in asked)
+        asked = logits.argmax(1) if classes is None else _numbers(classes)
+        chosen = tuple(indices(logits.expand(len(asked), -1), asked).tolist())
         ready = laid_out(model, image)
 
         def probabilities(rows: torch.Tensor) -> torch.Tensor:
@@ -179,6 +183,19 @@ def lime_explanation(
         seed=seed,
         samples=samples,
     )
+
+
+def _numbers(classes: Any) -> torch.Tensor:
+    """One class or several, in any form, (q,)."""
+    import torch
+
+    try:
+        numbers = torch.as_tensor(classes).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        raise AuditError(f"lime: expected an integer or several as classes, got {classes!r}") from None
+    if not len(numbers):
+        raise AuditError("lime: name at least one class, or None for the predicted one")
+    return numbers
 
 
 def _fit(shown: np.ndarray, probabilities: np.ndarray, column: int) -> tuple[np.ndarray, float, float]:

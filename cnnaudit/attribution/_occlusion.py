@@ -77,7 +77,7 @@ def occlusion(
     places = windows((images.shape[2], images.shape[3]), window, stride)
     filling = filled(images, fill, places)
     options = {"batch_size": batch_size}
-    with torch.inference_mode(), evaluating(model):
+    with torch.no_grad(), evaluating(model):
         ready = laid_out(model, images)
         if layer is not None or unit is not None:
             own = in_batches(lambda batch: scores(model, batch, class_index, layer, unit), model, ready, **options)
@@ -158,7 +158,7 @@ def occlusion_maps(
     require_images(images)
     places = windows((images.shape[2], images.shape[3]), window, stride)
     filling = filled(images, fill, places)
-    with torch.inference_mode(), evaluating(model):
+    with torch.no_grad(), evaluating(model):
         ready = laid_out(model, images)
         logits = in_batches(lambda batch: finite_logits(model, batch), model, ready, batch_size=batch_size)
         wanted = indices(logits, class_index)[:, None]

@@ -40,7 +40,19 @@ def in_batches(
         tensor([1., 1., 1.])
     """
     require_images(images)
-    return rows_in_batches(function, model, images, *per_image, batch_size=cpu_size(images, batch_size))
+    rows = [_rows(value, images) for value in per_image]
+    return rows_in_batches(function, model, images.detach(), *rows, batch_size=cpu_size(images, batch_size))
+
+
+def _rows(value: Any, images: torch.Tensor) -> Any:
+    """What is given for each image, as a tensor that can be cut with them, outside of any graph."""
+    import torch
+
+    from cnnaudit.attribution.scores import one_each
+
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    return value if value is None or isinstance(value, int) else one_each(value, images)
 
 
 def rows_in_batches(

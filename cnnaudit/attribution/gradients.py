@@ -111,7 +111,8 @@ def smooth_grad(
     Args:
         samples: n, the noisy copies of each image.
         noise: the standard deviation s as a share of the image's own range (largest minus smallest pixel).
-        generator: draws the noise, on the CPU, the same whatever the batch size is; None: a new one seeded with 0.
+        generator: draws the noise, on the CPU, the same for each image, so that its answer does not depend on the
+            others; None: a new one seeded with 0.
 
     Source: Smilkov et al., SmoothGrad, 2017 (arXiv 1706.03825).
 
@@ -125,15 +126,16 @@ def smooth_grad(
     import torch
 
     require_images(images)
+    images = images.detach()
     if samples < 1 or noise < 0:
         raise AuditError(f"smooth_grad: expected samples >= 1 and noise >= 0, got {samples} and {noise}")
     generator = generator or torch.Generator().manual_seed(0)
-    seeds = torch.randint(2**62, (len(images), samples), generator=generator, device=generator.device).tolist()
+    seeds = torch.randint(2**62, (samples,), generator=generator, device=generator.device).tolist()
     flat = images.flatten(1)
     deviation = noise * (flat.amax(1) - flat.amin(1))
 
     def noisy(owner: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
-        draws = [torch.Generator().manual_seed(seeds[i][k]) for i, k in zip(owner.tolist(), copy.tolist())]
+        draws = [torch.Generator().manual_seed(seeds[k]) for k in copy.tolist()]
         normal = torch.stack([torch.randn(images.shape[1:], generator=draw) for draw in draws])
         return images[owner] + deviation[owner, None, None, None] * normal.to(images)
 
@@ -175,6 +177,7 @@ def integrated_gradients(
         True
     """
     require_images(images)
+    images = images.detach()
     start = baseline_images(images, baseline)
     places, weights = _quadrature(quadrature, steps)
     places = places.to(images)
@@ -197,23 +200,34 @@ def input_gradient(
     """The gradient of one batch; deconvnet and guided begin at a layer with the unit's own activations."""
     import torch
 
+    layout = _layout(model, batch, layer)
     with differentiable(model, rule) as observed:
         pixels = batch.detach().clone().requires_grad_()
-        # a copy, since the model may change its input in place
-        seen = pixels.clone(memory_format=_layout(batch) if observed else torch.preserve_format)
+        seen = pixels.contiguous(memory_format=layout) if observed and layout is not torch.preserve_format else pixels
         if layer is not None and rule != "gradient":
             score = activations(model, seen, layer, unit, class_index)
             start = score.detach()
         else:
             score = scores(model, seen, class_index, layer, unit)
             start = torch.ones_like(score)
-        if not score.requires_grad:
-            raise UnsupportedError(
-                "the score does not depend on the images by differentiable calls (an ONNX model, or a forward pass "
-                "under no_grad or through detach or argmax); occlusion and LIME need no gradient"
-            )
-        (found,) = torch.autograd.grad(score, pixels, start, allow_unused=True)
-    return torch.zeros_like(batch) if found is None else found
+        return slope(score, pixels, start)
+
+
+def slope(score: torch.Tensor, pixels: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """The gradient of the score, begun with `start`, with respect to the pixels; zero where it does not depend on them.
+
+    Raises:
+        UnsupportedError: no differentiable calls lead to the score.
+    """
+    import torch
+
+    if not score.requires_grad:
+        raise UnsupportedError(
+            "the score does not depend on the images by differentiable calls (an ONNX model, or a forward pass "
+            "under no_grad or through detach or argmax); occlusion and LIME need no gradient"
+        )
+    (found,) = torch.autograd.grad(score, pixels, start, allow_unused=True)
+    return torch.zeros_like(pixels) if found is None else found
 
 
 @contextmanager
@@ -225,10 +239,11 @@ def differentiable(model: nn.Module, rule: Rule = "gradient") -> Iterator[bool]:
     import torch
 
     from cnnaudit.interventions import relu_rule
+    from cnnaudit.interventions.modes import evaluating
     from cnnaudit.interventions.module_paths import refuse_hidden
     from cnnaudit.interventions.parameters import ConstantParameters
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with evaluating(model), torch.enable_grad():  # also the backward pass, which may run parts of the model again
         if rule == "gradient":
             try:
                 refuse_hidden(model.modules())
@@ -239,21 +254,25 @@ def differentiable(model: nn.Module, rule: Rule = "gradient") -> Iterator[bool]:
             yield True
 
 
-def _layout(batch: torch.Tensor) -> torch.memory_format:
-    """The memory format in which convolutions of that batch are fastest."""
+def _layout(model: nn.Module, batch: torch.Tensor, layer: str | None) -> torch.memory_format:
+    """The memory format in which convolutions of that batch are fastest, if the model answers the same in it."""
     import torch
 
+    from cnnaudit.interventions.layout import bears_channels_last
+
     large = batch.shape[1] > 1 and batch.shape[-2] * batch.shape[-1] >= 64 * 64
-    if batch.device.type == "cpu" and batch.dtype in (torch.float32, torch.bfloat16) and large:
-        return torch.channels_last
-    return torch.preserve_format
+    worthwhile = batch.device.type == "cpu" and batch.dtype in (torch.float32, torch.bfloat16) and large
+    if not worthwhile:
+        return torch.preserve_format
+    last = bears_channels_last(model, batch, layer=layer, views=True)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def baseline_images(images: torch.Tensor, baseline: float | torch.Tensor) -> torch.Tensor:
     """The baseline of each image, in the shape of the images."""
     import torch
 
-    value = torch.as_tensor(baseline, dtype=images.dtype, device=images.device)
+    value = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).detach()
     try:
         value = value.expand_as(images)
     except RuntimeError:
@@ -279,7 +298,9 @@ def _weighted(
 
     from cnnaudit.core.progress import progress
 
-    targets = None if layer else in_batches(lambda b, t: class_indices(model, b, t), model, images, class_index)
+    targets = (
+        None if layer is not None else in_batches(lambda b, t: class_indices(model, b, t), model, images, class_index)
+    )
     size = cpu_size(images, batch_size)
     together, count = max(1, size // len(weights)), len(weights)
 

@@ -14,6 +14,7 @@ from cnnaudit.attribution.patches import patched
 from cnnaudit.attribution.scores import finite_logits
 from cnnaudit.attribution.windows import Windows
 from cnnaudit.core.errors import AuditError, UnsupportedError
+from cnnaudit.interventions.layout import bears_channels_last
 from cnnaudit.interventions.module_paths import refuse_hidden
 
 Answer = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits or images (B, …), image numbers (B,) -> (B, q)
@@ -131,13 +132,9 @@ def one_batch(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def laid_out(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The images in the memory format that is faster, channels last, unless the model cannot take it (`view`)."""
-    faster = images.contiguous(memory_format=torch.channels_last)
-    try:
-        model(one_batch(model, images).contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return images.contiguous()
-    return faster
+    """The images in the memory format that is faster, channels last, where the model answers the same in it."""
+    last = bears_channels_last(model, images)
+    return images.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def in_format_of(images: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
@@ -160,5 +157,6 @@ def _rounding(images: torch.Tensor) -> float:
     """The relative rounding of the model's arithmetic; TF32 convolutions keep 10 bits of the mantissa."""
     if images.is_cuda and images.dtype == torch.float32 and torch.backends.cudnn.allow_tf32:
         return 2.0**-11
-    lower = torch.is_autocast_enabled(images.device.type)
-    return float(torch.finfo(torch.get_autocast_dtype(images.device.type) if lower else images.dtype).eps)
+    kind = images.device.type
+    lower = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return float(torch.finfo(torch.get_autocast_dtype(kind) if lower else images.dtype).eps)

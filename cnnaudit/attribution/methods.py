@@ -14,6 +14,7 @@ from cnnaudit.attribution._forward_backward import forward_backward
 from cnnaudit.attribution._lime import lime
 from cnnaudit.attribution._occlusion import occlusion
 from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
+from cnnaudit.interventions.images import require_images
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,8 @@ class Method:
         reference: author, year and address of the source.
         needs_relu: defined for networks of ReLUs only; others are refused with UnsupportedError.
         per_channel: whether every channel of a pixel has a value of its own.
+        signed: whether its values are shares in the score: positive speaks for the class, negative against it. Of the
+            others only the size counts, such as how much the score reacts to a pixel.
         baseline: a picture that knows nothing of the model; a method that is no better says nothing.
     """
 
@@ -43,6 +46,7 @@ class Method:
     reference: str
     needs_relu: bool = False
     per_channel: bool = True
+    signed: bool = False
     baseline: bool = False
 
 
@@ -55,6 +59,19 @@ def saliency(attribution: torch.Tensor) -> torch.Tensor:
         tensor([[[3.]]])
     """
     return attribution.abs().sum(1) if attribution.ndim == 4 else attribution
+
+
+def contribution(attribution: torch.Tensor) -> torch.Tensor:
+    """One signed number per pixel, (N, H, W): the sum over channels; maps (N, H, W) stay as they are.
+
+    For methods that are `signed`: what a pixel adds to the score, or takes from it.
+
+    Example:
+        >>> import torch
+        >>> contribution(torch.tensor([[[[-2.0]], [[1.0]]]]))
+        tensor([[[-1.]]])
+    """
+    return attribution.sum(1) if attribution.ndim == 4 else attribution
 
 
 def blank(images: torch.Tensor) -> torch.Tensor:
@@ -81,12 +98,14 @@ def edges(images: torch.Tensor) -> torch.Tensor:
 
 def _tiled_occlusion(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
     """Occlusion by about 7 x 7 windows side by side: 49 forward passes, less where only what they touch is computed."""
+    require_images(images)
     window = (max(1, images.shape[2] // 7), max(1, images.shape[3] // 7))
     return occlusion(model, images, class_index, window=window, stride=window)
 
 
 def _short_lime(model: nn.Module, images: torch.Tensor, class_index: Any = None, generator: Any = None) -> Any:
     """LIME from 200 samples: 200 forward passes. Below 64 pixels SLIC cuts the image; quickshift sees one segment."""
+    require_images(images)
     segmentation = "quickshift" if min(images.shape[2:]) >= 64 else "slic"
     return lime(model, images, class_index, samples=200, segmentation=segmentation, generator=generator)
 
@@ -110,6 +129,7 @@ _ALL = (
         "Gradient × input",
         _seedless(gradient_times_input),
         "Shrikumar et al. 2016, arXiv 1605.01713",
+        signed=True,
     ),
     Method("smooth_grad", "SmoothGrad", _seeded(smooth_grad), "Smilkov et al. 2017, arXiv 1706.03825"),
     Method(
@@ -131,9 +151,12 @@ _ALL = (
         "Integrated gradients",
         _seedless(integrated_gradients),
         "Sundararajan et al. 2017, arXiv 1703.01365",
+        signed=True,
     ),
-    Method("deeplift", "DeepLIFT (rescale)", _seedless(deeplift), "Shrikumar et al. 2017, arXiv 1704.02685"),
-    Method("cam", "CAM", _seedless(cam), "Zhou et al. 2016, arXiv 1512.04150", per_channel=False),
+    Method(
+        "deeplift", "DeepLIFT (rescale)", _seedless(deeplift), "Shrikumar et al. 2017, arXiv 1704.02685", signed=True
+    ),
+    Method("cam", "CAM", _seedless(cam), "Zhou et al. 2016, arXiv 1512.04150", per_channel=False, signed=True),
     Method("grad_cam", "Grad-CAM", _seedless(grad_cam), "Selvaraju et al. 2017, arXiv 1610.02391", per_channel=False),
     Method(
         "guided_grad_cam",
@@ -149,8 +172,8 @@ _ALL = (
         "Balu et al. 2017, arXiv 1711.06221",
         needs_relu=True,
     ),
-    Method("occlusion", "Occlusion", _tiled_occlusion, "Zeiler and Fergus 2014, arXiv 1311.2901"),
-    Method("lime", "LIME", _short_lime, "Ribeiro et al. 2016, arXiv 1602.04938"),
+    Method("occlusion", "Occlusion", _tiled_occlusion, "Zeiler and Fergus 2014, arXiv 1311.2901", signed=True),
+    Method("lime", "LIME", _short_lime, "Ribeiro et al. 2016, arXiv 1602.04938", signed=True),
     Method(
         "blank",
         "Blank map (baseline)",
@@ -161,7 +184,7 @@ _ALL = (
     Method(
         "edges",
         "Edge detector (baseline)",
-        lambda model, images, class_index=None, generator=None: edges(images),
+        lambda model, images, class_index=None, generator=None: edges(images.detach()),
         "Sobel; as a baseline in Adebayo et al. 2018, arXiv 1810.03292",
         baseline=True,
     ),

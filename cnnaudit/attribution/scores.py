@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import operator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cnnaudit.core.errors import AuditError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import torch
     from torch import nn
 
-ClassIndex: TypeAlias = "int | torch.Tensor | None"
+ClassIndex: TypeAlias = "int | Sequence[int] | np.ndarray | np.integer[Any] | torch.Tensor | None"
 Unit: TypeAlias = "int | tuple[int, int, int] | None"
 
 
@@ -23,10 +27,10 @@ def scores(
 ) -> torch.Tensor:
     """The score of each image, (N,), differentiable with respect to the images where gradients are enabled.
 
-    Without a layer the logit of a class: the predicted one (None), the same for all (int) or one for each image
-    (int64 (N,)). With a layer (named as in `interventions.calls`) the activation of its unit: a channel summed over
-    its plane (int), one position of it (channel, row, column), or one number of a layer (N, F); what follows the layer
-    is not computed.
+    Without a layer the logit of a class: the predicted one (None), the same for all (an integer of Python, NumPy or
+    torch) or one for each image (a list, array or tensor of N). With a layer (named as in `interventions.calls`) the
+    activation of its unit: a channel summed over its plane (int), one position of it (channel, row, column), or one
+    number of a layer (N, F); what follows the layer is not computed.
 
     Raises:
         AuditError: a class or a unit that does not exist, a position in a layer without planes, or a class and a layer.
@@ -64,7 +68,7 @@ def activations(
         raise AuditError(f"layer {layer!r} answers {tuple(output.shape)}; expected planes (N, C, H, W) or (N, F)")
     if unit is None:
         raise AuditError(f"layer {layer!r}: name a unit of it, 0 to {output.shape[1] - 1}")
-    where = (unit,) if isinstance(unit, int) else tuple(unit)
+    where = _position(unit)
     if len(where) > 1 and output.ndim == 2:
         raise AuditError(f"layer {layer!r} is not spatial, it answers {tuple(output.shape)}: a unit is a single number")
     if len(where) not in (1, 3):
@@ -74,6 +78,18 @@ def activations(
             raise AuditError(f"unit {unit} of layer {layer!r}: {axis} {position} is out of range, 0 to {size - 1}")
     chosen: torch.Tensor = output[:, where[0]] if len(where) == 1 else output[:, where[0], where[1], where[2]]
     return chosen
+
+
+def _position(unit: Any) -> tuple[int, ...]:
+    """The unit as one number or several; those of NumPy and torch are numbers too."""
+    try:
+        return (operator.index(unit),)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return tuple(operator.index(number) for number in unit)
+    except TypeError:
+        raise AuditError(f"unit {unit!r}: expected a channel, or (channel, row, column)") from None
 
 
 def class_indices(model: nn.Module, images: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:
@@ -86,27 +102,30 @@ def class_indices(model: nn.Module, images: torch.Tensor, class_index: ClassInde
         return indices(finite_logits(model, images), class_index)
 
 
-def one_each(class_index: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """The classes as int64 (N,) on the device of the images."""
+def one_each(class_index: Any, images: torch.Tensor) -> torch.Tensor:
+    """The classes as int64 (N,) on the device of the images, of a number for all of them or one for each."""
     import torch
 
-    index = torch.as_tensor(class_index, device=images.device)
+    try:
+        index = torch.as_tensor(class_index, device=images.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise AuditError(f"class_index: expected an integer or one for each image, got {class_index!r}") from None
     if index.ndim == 0:
         index = index.expand(len(images))
-    if tuple(index.shape) != (len(images),) or index.is_floating_point():
+    whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
+    if tuple(index.shape) != (len(images),) or not whole:
         raise AuditError(
             f"class_index: expected an integer or integers ({len(images)},), got {index.dtype} {tuple(index.shape)}"
         )
-    return index.long().clone()  # one made under inference_mode could not be part of a graph
+    return index.detach().long().clone()  # one made under inference_mode could not be part of a graph
 
 
 def indices(logits: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:
     """The class of each row of the logits, int64 (N,)."""
-    import torch
 
     if class_index is None:
         return logits.detach().argmax(1)
-    index = one_each(torch.as_tensor(class_index), logits)
+    index = one_each(class_index, logits)
     wrong = index[(index < 0) | (index >= logits.shape[1])]
     if len(wrong):
         raise AuditError(
@@ -116,10 +135,13 @@ def indices(logits: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:
 
 
 def finite_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The model's answer, refused where it is not finite logits (N, K)."""
+    """The model's answer in evaluation mode, refused where it is not finite logits (N, K)."""
     import torch
 
-    logits = model(images)
+    from cnnaudit.interventions.modes import evaluating
+
+    with evaluating(model):
+        logits = model(images)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelError(f"expected logits of shape ({len(images)}, classes), the model returned {got}")

@@ -103,10 +103,14 @@ class CheckContext:
         p_value: float | None = None,
         needed_n: int | None = None,
         remedy: str | None = None,
+        hint: str = "",
         locations: Sequence[Location] = (),
         evidence: Sequence[Mapping[str, Any]] = (),
     ) -> Finding:
-        """The finding of a measured statistic with its interval; `summary` states the fact in one sentence."""
+        """The finding of a measured statistic with its interval; `summary` states the fact in one sentence.
+
+        A `hint` names the cause on this target, where the check found it out; it is shown first, whatever the verdict.
+        """
         verdict = self.verdict(interval)
         if verdict == "inconclusive" and needed_n is None:
             needed_n = _needed_n(statistic, interval, self.tolerance, n)
@@ -135,6 +139,7 @@ class CheckContext:
             seed=self.seed,
             summary=summary,
             remedy=self.check.remedy if remedy is None else remedy,
+            hint=hint,
             reference=self.check.reference,
             locations=tuple(locations),
             evidence=tuple(evidence),

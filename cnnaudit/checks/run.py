@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cnnaudit.checks._catalogue import catalogue_of
 from cnnaudit.checks._catalogue import select as matching
 from cnnaudit.checks.registry import Check
+from cnnaudit.checks.state import process_state
 from cnnaudit.core.expectations import expect
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.profiles import Profile
@@ -46,18 +47,14 @@ def gates(target: AuditTarget) -> int:
 def run_check(check: Check, target: AuditTarget, *, seed: int = 0, profile: str | Profile = "quick") -> list[Finding]:
     """The findings of one check in a run: settings of the target's file, corrected confidence.
 
-    A gate is judged at 1 - .05 / m, so that all m gates of the run share .05; a trait at .95.
+    A gate is judged at 1 - .05 / m, so that all m gates of the run share .05; a trait at .95. The process is left as it
+    was: default dtype, threads, random state and the like (see `process_state`).
     """
     gate = is_gate(check, target)
     tolerance = target.overrides.get(check.id, {}).get("tolerance")
-    found = check(
-        target,
-        tolerance=tolerance,
-        seed=seed,
-        confidence=gate_confidence(gates(target) if gate else 1),
-        profile=profile,
-        gate=gate,
-    )
+    confidence = gate_confidence(gates(target) if gate else 1)
+    with process_state():
+        found = check(target, tolerance=tolerance, seed=seed, confidence=confidence, profile=profile, gate=gate)
     return [found] if isinstance(found, Finding) else found
 
 

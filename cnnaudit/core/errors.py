@@ -32,3 +32,7 @@ class DataError(AuditError):
 
 class UnsupportedError(AuditError):
     """A question that this model or these data cannot be asked; a check turns it into `not_applicable`."""
+
+
+class ReportError(AuditError):
+    """A report or journal that cannot be read; the message names the file and the JSON path of what is wrong."""

@@ -7,20 +7,39 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 Evidence = Mapping[str, Any]
+MOST_ROWS = 100_000
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Evidence:
-    """A small table; every row has one value per column (string, number, boolean or None)."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, file: str | None = None) -> Evidence:
+    """A table; every row has one value per column (string, number, boolean or None).
+
+    Args:
+        file: a plain name such as `pairs.csv`. The whole table is then also written beside the report, as
+            `tables/<check>-pairs.csv`, and the page shows its first rows with a link; for up to 100,000 rows.
+
+    Raises:
+        ValueError: a row has another length, there are too many rows, or the name is no plain file name.
+
+    Example:
+        >>> table("Pairs", ["image", "copy"], [["a.png", "b.png"]], file="pairs.csv")["rows"]
+        [['a.png', 'b.png']]
+    """
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"table {title!r}: expected {len(columns)} values a row, got {len(row)}: {row}")
-    return {"kind": "table", "title": title, "columns": list(columns), "rows": [[_plain(v) for v in r] for r in rows]}
+    if len(rows) > MOST_ROWS:
+        raise ValueError(f"table {title!r}: expected at most {MOST_ROWS:,} rows, got {len(rows):,}")
+    if file is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}\.csv", file):
+        raise ValueError(f"table {title!r}: expected a plain file name such as pairs.csv, got {file!r}")
+    made = {"kind": "table", "title": title, "columns": list(columns), "rows": [[_plain(v) for v in r] for r in rows]}
+    return made if file is None else {**made, "file": file}
 
 
 def images(title: str, pictures: np.ndarray, captions: Sequence[str]) -> Evidence:

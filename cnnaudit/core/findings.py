@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 Verdict = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Direction = Literal["at_most", "at_least"]
 
-SCHEMA = "cnnaudit.report/1"
+SCHEMA = "cnnaudit.report/2"
+SCHEMAS = ("cnnaudit.report/1", SCHEMA)  # those that are still read
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Finding:
         needed_n: how many observations would decide an inconclusive finding.
         detectable_effect: the statistic nearest the tolerance that this `n` could have told apart from it.
         expected: the reason given in the target's file, where the failure is expected.
+        hint: the cause on this target, where the check found it out, in one sentence; shown first, whatever the verdict.
         evidence: tables and figure data, as made by `cnnaudit.core.evidence`.
 
     Raises:
@@ -72,6 +74,7 @@ class Finding:
     summary: str
     gate: bool = False
     expected: str | None = None
+    hint: str = ""
     statistic: float | None = None
     statistic_name: str = ""
     unit: str = ""
@@ -98,6 +101,9 @@ class Finding:
                 raise ValueError(f"{self.check}: {name} must be one of {choices}, got {getattr(self, name)!r}")
         for field in fields(self):
             _reject_non_finite(getattr(self, field.name), f"{self.check}: {field.name}")
+        files = [item["file"] for item in self.evidence if item.get("file")]
+        if len(set(files)) < len(files):
+            raise ValueError(f"{self.check}: each table needs a file name of its own, got {files}")
         if self.verdict != "not_applicable" and self.statistic is None:
             raise ValueError(f"{self.check}: a finding that is judged ({self.verdict}) needs a statistic, got None")
 

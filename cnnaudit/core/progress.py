@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def _write(items: Iterable[T], description: str, total: int | None, stream: Text
     global _drawing
     _drawing = True
     start, over, done = time.monotonic(), threading.Event(), 0
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     wait = _seconds
 

@@ -5,7 +5,8 @@ scope of `layer1.0` itself; `layer1.0.relu:2` is the second call of a module tha
 model's own forward belong to the scope with the empty name: `/add:1`.
 
 Contexts nest, act on the thread that entered them, and leave the model as it was: its hooks, modes and gradients.
-A model in training mode still updates its own batch statistics: call `eval()` first.
+Functions that run the model (`calls`, `run_until`, `input_of`) do so in evaluation mode; in a pass of your own inside
+`record` and the like a model in training mode still updates its batch statistics: call `eval()` first.
 
 Importing this package imports no torch; names are loaded when they are first used.
 """

@@ -10,6 +10,7 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, has_geometry
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import LayerError, Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.op_types import first_tensor
@@ -81,7 +82,7 @@ def all_weights(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tenso
         >>> {name: tuple(weight.shape) for name, weight in all_weights(net, torch.rand(1, 1, 8, 8)).items()}
         {'0': (4, 1, 3, 3), '2': (2, 4, 1, 1)}
     """
-    with _Weights(model) as seen, torch.no_grad():
+    with evaluating(model), _Weights(model) as seen, torch.no_grad():
         model(images)
     found: dict[str, torch.Tensor] = {}
     known: set[tuple[int, torch.Size]] = set()
@@ -97,7 +98,7 @@ def _given(model: nn.Module, images: torch.Tensor, layer: str) -> _Stop:
     """The call, as it was about to be made."""
     reader = _Reader(model, layer)
     try:
-        with reader:
+        with evaluating(model), reader:
             model(images)
     except _Stop as stop:
         if stop.reader is reader:

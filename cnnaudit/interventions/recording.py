@@ -11,6 +11,7 @@ from torch import nn
 
 from cnnaudit.interventions.geometry import carry_padding
 from cnnaudit.interventions.graphs import Entry
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import LayerError, Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.op_types import first_tensor, is_in_place
@@ -73,7 +74,7 @@ def stop_at(model: nn.Module, layer: str) -> Iterator[None]:
 
 
 def run_until(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tensor:
-    """The output of a layer (N, …); what follows it is not computed. Errors and names as in `stop_at`.
+    """The output of a layer (N, …) in evaluation mode; what follows it is not computed. Errors as in `stop_at`.
 
     Example:
         >>> import torch
@@ -82,7 +83,7 @@ def run_until(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tenso
         >>> run_until(net, torch.rand(1, 1, 8, 8), "0").shape
         torch.Size([1, 2, 6, 6])
     """
-    with _stopping(model, layer) as stopper:
+    with evaluating(model), _stopping(model, layer) as stopper:
         model(images)
     if stopper.output is None:
         raise LayerError(f"layer {layer!r} returned no tensor; name a call inside it")

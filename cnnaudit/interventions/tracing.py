@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.wording import one_line
 from cnnaudit.interventions.geometry import (
     Geometry,
     arguments,
@@ -18,9 +19,11 @@ from cnnaudit.interventions.geometry import (
     note_pad,
     padding_of,
 )
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.op_types import first_tensor
+from cnnaudit.core.memory import out_of_memory
 
 Shape = tuple[int, ...]
 
@@ -50,9 +53,9 @@ class Call:
 def calls(model: nn.Module, images: torch.Tensor) -> list[Call]:
     """The calls of one forward pass that return floating-point tensors, in order.
 
-    The model runs once on `images`, without gradients and in the training mode it is in: call `eval()` before. A
-    model from `torch.export` may be bound to the batch size of its example; where its wrapper fills the batch up to
-    it, that is the batch size of the shapes.
+    The model runs once on a copy of `images`, without gradients and in evaluation mode. A model from `torch.export` may
+    be bound to the batch size of its example; where its wrapper fills the batch up to it, that is the batch size of the
+    shapes.
 
     Works on modules, functional, in-place and method calls, `torch.fx` and `torch.export`. Calls that `torch.fx`
     traced out of a submodule's forward belong to the traced module; in `torch.export` graphs the nodes remember
@@ -63,6 +66,7 @@ def calls(model: nn.Module, images: torch.Tensor) -> list[Call]:
         images: whatever the model takes, float (N, C, H, W).
 
     Raises:
+        ModelError: the model raises on the images.
         UnsupportedError: the model hides its calls (TorchScript, compiled, ONNX run by onnxruntime).
 
     Example:
@@ -72,13 +76,24 @@ def calls(model: nn.Module, images: torch.Tensor) -> list[Call]:
         >>> [(call.name, call.kind, call.output_shape) for call in calls(net, torch.rand(1, 1, 8, 8))]
         [('0', 'conv2d', (1, 2, 8, 8)), ('1', 'relu', (1, 2, 8, 8))]
     """
-    with _Tracer(model, whole=False) as tracer, torch.no_grad():
-        model(images)
+    with evaluating(model), _Tracer(model, whole=False) as tracer, torch.no_grad():
+        _run(model, images)
     if not tracer.facts:
         raise UnsupportedError(f"{type(model).__name__} makes no call that can be observed")
     facts = list(tracer.facts.values())
     names = display_names([site for site, *_ in facts])
     return [Call(name, site.path, site.kind, *shapes) for name, (site, *shapes) in zip(names, facts)]
+
+
+def _run(model: nn.Module, images: torch.Tensor) -> None:
+    """One pass; what torch raises on these images becomes a ModelError, running out of memory stays what it is."""
+    try:
+        model(images)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        reason = one_line(error)
+        raise ModelError(f"the model cannot take images of {images.dtype} {tuple(images.shape)}: {reason}") from error
 
 
 class _Tracer(Observer):

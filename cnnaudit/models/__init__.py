@@ -12,6 +12,7 @@ from cnnaudit.models._lenet import lenet
 from cnnaudit.models._minimum import minimum
 from cnnaudit.models._mnist_cnn import mnist_cnn
 from cnnaudit.models.googlenet_weights import load_googlenet_weights
+from cnnaudit.models.ordinary import small_mobilenet, small_resnet, small_vgg
 from cnnaudit.models.vgg import vgg4, vgg16
 
 __all__ = [
@@ -21,6 +22,9 @@ __all__ = [
     "load_googlenet_weights",
     "minimum",
     "mnist_cnn",
+    "small_mobilenet",
+    "small_resnet",
+    "small_vgg",
     "vgg4",
     "vgg16",
 ]

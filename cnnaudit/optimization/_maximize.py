@@ -112,8 +112,8 @@ def maximize(
         return best_of(model, objective, start, shape, batch_size, dtype)
     steps = chosen.steps if steps is None else steps
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    layout = torch.channels_last if shape[1] >= 64 else torch.contiguous_format
     first = _first_images(start, len(objective), shape, chosen, seed).to(device)
+    layout = _layout(model, objective, first)
     last = None if natural is None else _given(natural, len(objective), shape, "natural").to(device)
     parts: list[Any] = []
     batches = [torch.arange(len(objective))[k : k + batch_size] for k in range(0, len(objective), batch_size)]
@@ -139,6 +139,18 @@ def maximize(
         np.concatenate([part.steps.numpy() for part in parts]),
         np.concatenate(padded, axis=1),
     )
+
+
+def _layout(model: nn.Module, objective: Objective, images: torch.Tensor) -> torch.memory_format:
+    """The memory format in which passes are fastest, if the model answers the same in it."""
+    import torch
+
+    from cnnaudit.interventions.layout import bears_channels_last
+    from cnnaudit.optimization.objectives import LOGITS
+
+    layer = objective.layers[0] if len(objective.layers) == 1 and objective.layers[0] != LOGITS else None
+    last = images.shape[2] >= 64 and bears_channels_last(model, images, layer=layer, views=True)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def _recipe(recipe: str | Recipe) -> Recipe:

@@ -107,7 +107,7 @@ def read_features(
             found = found.mean(1)
         return found.flatten(1).to("cpu", torch.float64)
 
-    with torch.inference_mode():
+    with torch.no_grad():
         return in_batches(read, images, batch_size=batch_size, bound=getattr(model, "batch", None)).numpy()
 
 

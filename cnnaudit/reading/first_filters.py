@@ -54,7 +54,7 @@ def first_filters(
     if layer is None:
         raise UnsupportedError("the model has no convolution, so it has no filters")
     blanks = torch.stack([torch.ones(tuple(shape)), torch.zeros(tuple(shape))]).to(device)
-    with torch.inference_mode():
+    with torch.no_grad():
         weight, bias = weights_of(model, filled(blanks, getattr(model, "batch", None)), layer)
         response = first_response(model, blanks)
         answers = feature_maps(model, blanks, [response])[response].double().cpu().numpy()

@@ -79,7 +79,7 @@ def maximum_pixels(
         strength, index = strongest(maps, pooling)
         return strength.flatten(1).cpu(), index.flatten(1).cpu()
 
-    with torch.inference_mode():
+    with torch.no_grad():
         bound = getattr(model, "batch", None)
         strength, index = (part.numpy() for part in in_batches(find, images, batch_size=batch_size, bound=bound))
     height, width = _map_size(pooling)

@@ -233,5 +233,5 @@ def _maps(target: AuditTarget, place: Place, typical: torch.Tensor) -> np.ndarra
     def pooled(batch: torch.Tensor) -> torch.Tensor:
         return input_of(target.model, batch.to(target.device), layer).to("cpu", torch.float32)
 
-    with torch.inference_mode():
+    with torch.no_grad():
         return in_batches(pooled, typical, bound=getattr(target.model, "batch", None)).numpy()

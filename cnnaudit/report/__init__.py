@@ -2,7 +2,8 @@
 
 from cnnaudit.report._compare import Comparison, compare
 from cnnaudit.report._markdown import markdown, write_step_summary
-from cnnaudit.report.model import Report, describe, environment, load_report
+from cnnaudit.report.load import load_journal, load_report
+from cnnaudit.report.model import Report, describe, environment
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.terminal import terminal_summary
 from cnnaudit.report.write import write_index, write_report
@@ -14,6 +15,7 @@ __all__ = [
     "describe",
     "environment",
     "folder_name",
+    "load_journal",
     "load_report",
     "markdown",
     "terminal_summary",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,7 +61,8 @@ class Comparison:
     Attributes:
         changes: worse ones first.
         same: how many findings did not change.
-        remarks: what else differs and may explain a change: target, versions, profile, seed, an interrupted run.
+        remarks: what else differs and may explain a change: target, versions, profile, seed.
+        warnings: why the two cannot be compared in full: an incomplete report, checks that the newer one lost.
     """
 
     before: Report
@@ -69,11 +70,12 @@ class Comparison:
     changes: tuple[Change, ...]
     same: int
     remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
-        """1 where something got worse (a gate newly fails or a check newly crashes), else 0."""
-        return int(any(change.breaks for change in self.changes))
+        """1 where something got worse (a gate newly fails, a check newly crashes) or there is a warning, else 0."""
+        return int(any(change.breaks for change in self.changes) or bool(self.warnings))
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as JSON values."""
@@ -85,6 +87,7 @@ class Comparison:
             "changes": [change.to_json() for change in self.changes],
             "same": self.same,
             "remarks": list(self.remarks),
+            "warnings": list(self.warnings),
         }
 
     def text(self, width: int = 80, color: bool = False) -> str:
@@ -119,7 +122,7 @@ def compare(a: Report, b: Report) -> Comparison:
     order = ("worse", "neither", "better")
     changes.sort(key=lambda change: (not change.breaks, order.index(change.direction), change.check))
     same = len(older.keys() & newer.keys()) - sum(change.kind == "changed" for change in changes)
-    return Comparison(a, b, tuple(changes), same, tuple(_remarks(a, b)))
+    return Comparison(a, b, tuple(changes), same, tuple(_remarks(a, b)), tuple(_warnings(a, b)))
 
 
 def _change(check: str, before: Finding | None, after: Finding | None) -> Change | None:
@@ -198,14 +201,33 @@ def _remarks(a: Report, b: Report) -> Iterator[str]:
     """What differs beside the findings."""
     if a.name != b.name:
         yield f"The targets differ: {a.name}, then {b.name}."
-    for label, report in (("older", a), ("newer", b)):
-        if not report.complete:
-            yield f"The {label} run was interrupted: checks may be missing."
     keys = sorted((a.environment.keys() | b.environment.keys()) - {"time"})
     pairs = [(key, a.environment.get(key), b.environment.get(key)) for key in keys]
     differing = [f"{key} {_value(old)} became {_value(new)}" for key, old, new in pairs if old != new]
     if differing:
         yield f"The runs differ: {listed(differing)}."
+
+
+def _warnings(a: Report, b: Report) -> Iterator[str]:
+    """Why the comparison says less than it seems to."""
+    for label, report in (("older", a), ("newer", b)):
+        if not report.complete:
+            missing = (report.completeness or {}).get("missing", ())
+            named = f" ({_listed(missing)})" if missing else ""
+            yield f"The {label} report is incomplete: its run did not finish, checks are missing{named}."
+    lost = sorted(_asked(a) - _asked(b))
+    if lost:
+        yield f"The newer report lost {plural(len(lost), 'check')} that the older one has: {_listed(lost)}."
+
+
+def _asked(report: Report) -> set[str]:
+    """The checks that a report has an answer or a crash of, without their parts."""
+    checks = [finding.check for finding in report.findings] + [error["check"] for error in report.errors]
+    return {check.partition("[")[0] for check in checks}
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _value(value: object) -> str:
@@ -222,6 +244,8 @@ def _paragraphs(comparison: Comparison) -> Iterator[RenderableType]:
     tally = [f"{n} {'changed otherwise' if word == 'neither' else word}" for word, n in found if n]
     name = comparison.after.name
     yield paragraph(f"{name}: {listed([*tally, f'{comparison.same} unchanged'])}", style="bold")
+    for warning in comparison.warnings:
+        yield paragraph(f"{LOOKS['crashed'].icon} {warning}", style="bold red")
     for remark in comparison.remarks:
         yield paragraph(remark, style="dim")
     styles = {"worse": "red", "better": "green", "neither": "yellow"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from cnnaudit.core.errors import AuditError
 from cnnaudit.report.model import Report
 from cnnaudit.report.words import (
+    HINT,
     LOOKS,
     Entry,
     counts,
@@ -107,7 +108,7 @@ def _blocks(report: Report) -> Iterator[str]:
     for error in report.errors:
         yield f"### {_mark('crashed')} {escape(error['check'])}\n\n{escape(error['message'])}"
     for entry in found:
-        if entry.kind in ("failed", "inconclusive"):
+        if entry.kind in ("failed", "inconclusive") or entry.finding.hint:
             yield _told(entry)
     noted = [entry for entry in found if entry.kind in ("expected", "trait")]
     if noted:
@@ -122,7 +123,9 @@ def _blocks(report: Report) -> Iterator[str]:
 def _told(entry: Entry) -> str:
     """One finding in full."""
     finding = entry.finding
-    lines = [f"### {_mark(entry.kind)} {escape(finding.check)}", escape(entry.note or finding.summary)]
+    lines = [f"### {_mark(entry.kind)} {escape(finding.check)}"]
+    lines += [f"**{HINT}** {escape(finding.hint)}"] if finding.hint else []
+    lines.append(escape(entry.note or finding.summary))
     if not entry.note:
         lines.append(escape(judgement(finding)))
     if finding.verdict == "inconclusive":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
+from cnnaudit.core.toml_text import comment, toml
 from cnnaudit.report import folder_name, load_report
+from cnnaudit.scaffold import audit_command
 from cnnaudit.target.config import PLACEHOLDER, read
 
 
@@ -29,13 +30,13 @@ def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:
     name = read(config).name
     file = reports / folder_name(name) / "report.json"
     if not file.is_file():
-        raise AuditError(f"no report of {name!r} at {file}; run `python -m cnnaudit audit {config}` first")
-    failures = [outcome.finding for outcome in load_report(file).outcomes() if outcome.kind == "failed"]
+        raise AuditError(f"no report of {name!r} at {file}; run `{audit_command(config)}` first")
+    failures = [outcome.finding for outcome in load_report(file.parent).outcomes() if outcome.kind == "failed"]
     added = [f for f in failures if f is not None and f.verdict == "fail"]
     if added:
         entries = "".join(
-            f"\n# {_one_line(finding.summary)}\n[[expected]]\ncheck = {json.dumps(finding.check)}\n"
-            f"reason = {json.dumps(reason or PLACEHOLDER, ensure_ascii=False)}\n"
+            f"\n# {comment(finding.summary)}\n[[expected]]\ncheck = {toml(finding.check)}\n"
+            f"reason = {toml(reason or PLACEHOLDER)}\n"
             for finding in added
         )
         _append(config, entries)
@@ -48,8 +49,3 @@ def _append(path: Path, text: str) -> None:
         write_whole({path: path.read_text(encoding="utf-8").rstrip("\n") + "\n" + text})
     except OSError as error:
         raise AuditError(f"{path} cannot be written: {error.strerror}; nothing was changed") from None
-
-
-def _one_line(text: str) -> str:
-    """The text as a TOML comment can hold it."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())

@@ -12,6 +12,7 @@ from cnnaudit.core.findings import Finding
 from cnnaudit.report.model import Report
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.scale import against_tolerance, populations
+from cnnaudit.report.tables import TABLES, file_name
 from cnnaudit.report.words import (
     LOOKS,
     Entry,
@@ -54,12 +55,7 @@ def page(report: Report) -> str:
             name=report.name,
             status=status(report),
             headline=headline(report),
-            attention=crashed
-            + [
-                card
-                for card, entry in zip(cards, found)
-                if card["kind"] in ("failed", "inconclusive") and not entry.undecided_trait
-            ],
+            attention=crashed + [card for card, entry in zip(cards, found) if _needs_attention(entry)],
             errors=crashed,
             families=_families(cards),
             target=_target_facts(report.target),
@@ -68,10 +64,16 @@ def page(report: Report) -> str:
     )
 
 
+def _needs_attention(entry: Entry) -> bool:
+    """Whether a person should look at a finding first: it failed, a gate is undecided, or it has a hint."""
+    decided = not entry.undecided_trait
+    return (entry.kind in ("failed", "inconclusive") and decided) or bool(entry.finding.hint)
+
+
 def _crash(error: Mapping[str, str]) -> dict[str, str]:
     """What the page says about a check that crashed."""
     check = error["check"]
-    return {"check": check, "summary": error["message"], "anchor": _anchor("crashed", check)}
+    return {"check": check, "hint": "", "summary": error["message"], "anchor": _anchor("crashed", check)}
 
 
 def index_page(reports: Sequence[Report]) -> str:
@@ -145,13 +147,17 @@ def _card(entry: Entry) -> dict[str, Any]:
     """Everything the page says about one finding."""
     finding = entry.finding
     judged = finding.statistic is not None
-    evidence = [piece(item, f"{folder_name(finding.check)}-{k}") for k, item in enumerate(finding.evidence)]
+    evidence = [
+        piece(item, f"{folder_name(finding.check)}-{k}", file=_table_file(finding, item))
+        for k, item in enumerate(finding.evidence)
+    ]
     return {
         "kind": entry.kind,
         "family": finding.family,
         "anchor": folder_name(finding.check),
         "check": finding.check,
         "question": question(finding.check),
+        "hint": finding.hint,
         "summary": finding.summary,
         "note": entry.note,
         "measured": number(finding.statistic, finding.unit) if finding.statistic is not None else "",
@@ -182,15 +188,20 @@ def _contents(finding: Finding) -> str:
     return f": {text}" if text else ""
 
 
-def piece(item: Mapping[str, Any], prefix: str, most: int = MOST_ROWS) -> dict[str, Any]:
-    """One piece of evidence as the template wants it: a table, images or a drawing."""
+def _table_file(finding: Finding, item: Mapping[str, Any]) -> str:
+    """The link to a table's CSV file; empty where it has none."""
+    return f"{TABLES}/{file_name(finding.check, item['file'])}" if item.get("file") else ""
+
+
+def piece(item: Mapping[str, Any], prefix: str, most: int = MOST_ROWS, file: str = "") -> dict[str, Any]:
+    """One piece of evidence as the template wants it: a table, images or a drawing; `file` links the whole table."""
     from markupsafe import Markup
 
     from cnnaudit.report.figures import draw
 
     shown: dict[str, Any] = {"title": item.get("title", ""), "svg": "", "images": (), "table": None}
     if item.get("kind") == "table":
-        shown["table"] = _table(item["columns"], item["rows"], most)
+        shown["table"] = _table(item["columns"], item["rows"], most, file)
     elif item.get("kind") == "images":
         shown["images"] = [{"png": image["png"], "caption": image["caption"]} for image in item["images"]]
     else:
@@ -198,7 +209,7 @@ def piece(item: Mapping[str, Any], prefix: str, most: int = MOST_ROWS) -> dict[s
     return shown
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int) -> dict[str, Any]:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int, file: str = "") -> dict[str, Any]:
     """A table with its numbers formatted and its numeric columns marked, cut after `most` rows."""
 
     def numeric(k: int) -> bool:
@@ -208,6 +219,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], most: int) -> 
         "columns": [{"name": name, "numeric": numeric(k)} for k, name in enumerate(columns)],
         "rows": [[_cell(value) for value in row] for row in rows[:most]],
         "more": max(len(rows) - most, 0),
+        "file": file,
+        "total": len(rows),
     }
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.core.errors import AuditError
 from cnnaudit.core.expectations import Expectation, Outcome, outcomes
 from cnnaudit.core.findings import SCHEMA, Finding
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
+EXTRAS = ("completeness", "journal", "predictions", "cues")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
@@ -32,7 +31,11 @@ class Report:
         environment: what it was audited with and when, as made by `environment`.
         findings: in the order of their ids, so that the order of the tests does not show.
         errors: `{"check": id, "message": text}` of each check that crashed.
-        complete: False where the run was interrupted and some checks were never asked.
+        complete: False where a check that was selected was never recorded.
+        completeness: the ids of the checks that were `selected`, `recorded`, `crashed`, `ignored` and `missing`, as
+            made by `cnnaudit.report.records.completeness`; None in a report that was not made from a run.
+        journal: the `run` and the number of `records` of the journal behind the report.
+        predictions, cues: what other commands add to a report, kept as it is.
 
     Example:
         >>> report = Report({"name": "demo"}, findings=(Finding("a.b", "demo", "pass", "All well.", statistic=0.0),))
@@ -45,6 +48,10 @@ class Report:
     findings: tuple[Finding, ...] = ()
     errors: tuple[Mapping[str, str], ...] = ()
     complete: bool = True
+    completeness: Mapping[str, Sequence[str]] | None = None
+    journal: Mapping[str, Any] | None = None
+    predictions: Any = None
+    cues: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda finding: finding.check)))
@@ -71,6 +78,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values; `from_json` is its inverse."""
+        extras = {key: getattr(self, key) for key in EXTRAS if getattr(self, key) is not None}
         return {
             "schema": SCHEMA,
             "target": dict(self.target),
@@ -78,28 +86,20 @@ class Report:
             "complete": self.complete,
             "errors": [dict(error) for error in self.errors],
             "findings": [finding.to_json() for finding in self.findings],
+            **extras,
         }
 
     @classmethod
-    def from_json(cls, data: Any) -> Report:
-        """A report from the values that `to_json` gave.
-
-        Raises:
-            ValueError: another schema, or a field is missing or malformed.
-        """
-        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-            raise ValueError(f"expected the schema {SCHEMA!r}, found {found!r}")
-        try:
-            return cls(
-                target={**data["target"], "name": str(data["target"]["name"])},
-                environment=dict(data["environment"]),
-                findings=tuple(Finding.from_json(item) for item in data["findings"]),
-                errors=tuple({"check": str(e["check"]), "message": str(e["message"])} for e in data.get("errors", ())),
-                complete=bool(data.get("complete", True)),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the report is malformed: {type(error).__name__} {error}") from None
+    def from_json(cls, data: Mapping[str, Any]) -> Report:
+        """A report from the values that `to_json` gave; `load_report` checks values from outside first."""
+        return cls(
+            target=dict(data["target"]),
+            environment=dict(data["environment"]),
+            findings=tuple(Finding.from_json(item) for item in data["findings"]),
+            errors=tuple(dict(error) for error in data.get("errors", ())),
+            complete=data.get("complete", True),
+            **{key: data.get(key) for key in EXTRAS},
+        )
 
 
 def describe(target: AuditTarget) -> dict[str, Any]:
@@ -148,25 +148,6 @@ def environment(
         "strict": strict,
         "time": time or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def load_report(path: str | os.PathLike[str]) -> Report:
-    """The report in a `report.json`, or in the folder that holds one.
-
-    Raises:
-        AuditError: there is no such file, it is not JSON, or it has another schema.
-    """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "report.json"
-    try:
-        return Report.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise AuditError(
-            f"{file}: cannot read the report ({error.strerror}); expected a report.json or its folder"
-        ) from None
-    except ValueError as error:
-        raise AuditError(f"{file}: not a cnnaudit report: {error}") from None
 
 
 def _portable(path: str) -> str:

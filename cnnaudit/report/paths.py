@@ -24,3 +24,13 @@ def folder_name(name: str) -> str:
 
 
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{k}" for port in ("COM", "LPT") for k in range(1, 10))}
+
+
+def is_file_name(name: str, ending: str) -> bool:
+    """Whether a name is a plain file name with that ending: it can leave no folder and hides nothing.
+
+    Example:
+        >>> is_file_name("pairs.csv", ".csv"), is_file_name("../pairs.csv", ".csv")
+        (True, False)
+    """
+    return name.endswith(ending) and len(name) > len(ending) and folder_name(name) == name

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.report.model import Report
-from cnnaudit.report.words import Entry, entries, judgement, printable, registered, would_decide
+from cnnaudit.report.words import HINT, Entry, entries, headline, judgement, printable, registered, would_decide
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 DEFAULT_FILE = "audit.toml"
@@ -21,9 +21,10 @@ def sarif(report: Report) -> dict[str, Any]:
     """The report as a SARIF log: a rule per check, a result per finding that a person should see.
 
     A failed gate is an error, an inconclusive finding a warning, a trait a note; an expected failure is suppressed with
-    its reason. Passes are left out. The fingerprint of a result stays the same while its numbers change.
+    its reason. Passes are left out, but for those that have a hint, which are notes. The fingerprint of a result stays
+    the same while its numbers change.
     """
-    shown = [entry for entry in entries(report) if entry.kind not in ("passed", "skipped")]
+    shown = [entry for entry in entries(report) if entry.kind not in ("passed", "skipped") or entry.finding.hint]
     rules = sorted({finding.base_check for finding in report.findings})
     return {
         "$schema": SCHEMA,
@@ -35,7 +36,7 @@ def sarif(report: Report) -> dict[str, Any]:
                 "invocations": [
                     {
                         "executionSuccessful": report.complete and not report.errors,
-                        "toolExecutionNotifications": [_notification(error) for error in report.errors],
+                        "toolExecutionNotifications": [*_notifications(report)],
                     }
                 ],
                 "columnKind": "unicodeCodePoints",
@@ -75,8 +76,9 @@ def _rule(id: str, report: Report) -> dict[str, Any]:
 def _result(report: Report, entry: Entry, rule: int) -> dict[str, Any]:
     """One finding as a result."""
     finding = entry.finding
-    levels = {"failed": "error", "inconclusive": "warning", "expected": "error", "trait": "note"}
-    parts = [entry.note or finding.summary, judgement(finding)]
+    levels = {"failed": "error", "inconclusive": "warning", "expected": "error"}
+    parts = [f"{HINT} {finding.hint}"] if finding.hint else []
+    parts += [entry.note or finding.summary, judgement(finding)]
     if finding.verdict == "inconclusive":
         parts.append(would_decide(finding))
     if finding.verdict == "fail":
@@ -84,7 +86,7 @@ def _result(report: Report, entry: Entry, rule: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": _text(finding.base_check),
         "ruleIndex": rule,
-        "level": levels[entry.kind],
+        "level": levels.get(entry.kind, "note"),
         "message": {"text": _text(" ".join(part for part in parts if part))},
         "locations": [_location(report, finding)],
         "partialFingerprints": {"cnnaudit/v1": _fingerprint(finding.check, report.name)},
@@ -120,13 +122,16 @@ def _place(place: Location) -> str:
     return _text(", ".join(part for part in parts if part))
 
 
-def _notification(error: Mapping[str, str]) -> dict[str, Any]:
-    """A crashed check."""
-    return {
-        "level": "error",
-        "message": {"text": _text(f"{error['check']} crashed: {error['message']}")},
-        "associatedRule": {"id": _text(error["check"])},
-    }
+def _notifications(report: Report) -> Iterator[dict[str, Any]]:
+    """What went wrong in the run: crashed checks, and that it did not finish."""
+    if not report.complete:
+        yield {"level": "error", "message": {"text": _text(headline(report))}}
+    for error in report.errors:
+        yield {
+            "level": "error",
+            "message": {"text": _text(f"{error['check']} crashed: {error['message']}")},
+            "associatedRule": {"id": _text(error["check"])},
+        }
 
 
 def _fingerprint(check: str, target: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnaudit.report.model import Report
 from cnnaudit.report.words import (
+    HINT,
     LOOKS,
     Entry,
     Status,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from cnnaudit.core.findings import Finding
 
+TOLD = ("inconclusive", "expected", "trait")
 _SHORT: dict[Status, str] = {"inconclusive": "inconcl.", "trait": "traits"}
 
 
@@ -120,9 +122,9 @@ def _target(report: Report, width: int, full: bool) -> Iterator[RenderableType]:
         if len(checks) > 1:
             yield paragraph(", ".join(printable(check) for check in checks), 4)
     for entry in entries(report):
-        if entry.undecided_trait:
+        if entry.undecided_trait and not entry.finding.hint:
             continue
-        if entry.kind == "failed" or (full and entry.kind in ("inconclusive", "expected", "trait")):
+        if entry.kind == "failed" or entry.finding.hint or (full and entry.kind in TOLD):
             yield from _told(entry)
         elif entry.kind in ("inconclusive", "expected"):
             yield from _line(entry, width)
@@ -149,6 +151,8 @@ def _told(entry: Entry) -> Iterator[RenderableType]:
     """One finding in full."""
     finding = entry.finding
     yield _head(entry.kind, finding.check)
+    if finding.hint:
+        yield paragraph(f"{HINT} {finding.hint}", 4, "bold")
     yield paragraph(entry.note or finding.summary, 4)
     if entry.note:
         return

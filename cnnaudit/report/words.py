@@ -38,6 +38,8 @@ LOOKS: dict[Status, Look] = {
 }
 
 
+HINT = "Hint:"
+MOST_MISSING = 5
 _BAD: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
 
 
@@ -74,9 +76,9 @@ def counts(report: Report) -> dict[Status, int]:
 
 
 def status(report: Report) -> Status:
-    """The one word of the whole report: crashed, failed, inconclusive (a gate is) or passed."""
+    """The one word of the whole report: crashed, failed, inconclusive (a gate is, or checks are missing) or passed."""
     found = _bad(report)
-    return next((kind for kind in _BAD if kind in found), "passed")
+    return next((kind for kind in _BAD if kind in found), "passed" if report.complete else "inconclusive")
 
 
 def _bad(report: Report) -> dict[Status, int]:
@@ -113,7 +115,7 @@ def headline(report: Report) -> str:
     found = counts(report)
     asked = len(report.findings) + len(report.errors) - found.get("skipped", 0)
     if not asked:
-        return "Nothing was audited." if report.complete else "Interrupted before any check was asked."
+        return f"Nothing was audited.{_ignored(report)}" if report.complete else _unfinished(report)
     if bad := _bad(report):
         parts = [f"{bad[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in bad]
         if "inconclusive" in bad:
@@ -121,7 +123,24 @@ def headline(report: Report) -> str:
         text = f"Of {plural(asked, 'check')}, {listed(parts)}."
     else:
         text = f"Nothing failed: {found.get('passed', 0)} of {plural(asked, 'check')} passed{_noted(report)}."
-    return text if report.complete else f"{text} The run was interrupted: some checks were never asked."
+    return text if report.complete else f"{text} {_unfinished(report)}"
+
+
+def _unfinished(report: Report) -> str:
+    """What is missing in an incomplete report."""
+    counted = report.completeness or {}
+    missing = list(counted.get("missing", ()))
+    if not missing:
+        return "The run was interrupted: some checks were never asked."
+    named = f"{', '.join(missing[:MOST_MISSING])}{', …' if len(missing) > MOST_MISSING else ''}"
+    every = len(counted.get("selected", ()))
+    return f"The run did not finish: {len(missing)} of {plural(every, 'check')} not recorded ({named})."
+
+
+def _ignored(report: Report) -> str:
+    """Which checks the target's file leaves out, where that is all that was selected."""
+    ignored = (report.completeness or {}).get("ignored", ())
+    return f" checks.ignore leaves out {plural(len(ignored), 'selected check')}: all of them." if ignored else ""
 
 
 def _noted(report: Report) -> str:

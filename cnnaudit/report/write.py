@@ -11,9 +11,11 @@ from typing import Any
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.report._markdown import markdown
+from cnnaudit.report.forms import plain_json
 from cnnaudit.report.html import index_page, page
 from cnnaudit.report.model import Report
 from cnnaudit.report.sarif import sarif
+from cnnaudit.report.tables import TABLES, csv_tables
 
 LINE = 110
 
@@ -21,18 +23,24 @@ LINE = 110
 def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Path]:
     """Write `report.json`, `report.md`, `report.html` and `report.sarif` into a folder, and give their paths by format.
 
-    The files appear together: everything is written beside its place first, then moved there.
+    Tables with a file name are also written, as `tables/*.csv`; those of an earlier report are removed. The files
+    appear together: everything is written beside its place first, then moved there.
 
     Raises:
         AuditError: the folder cannot be written; an older report stays as it was.
     """
     texts = {
-        "json": json_text(report.to_json()),
+        "json": json_text(plain_json(report.to_json())),
         "md": markdown([report]),
         "html": page(report),
         "sarif": json_text(sarif(report)),
     }
-    paths = _write(Path(folder), {f"report.{kind}": text for kind, text in texts.items()})
+    tables = {f"{TABLES}/{name}": text for name, text in csv_tables(report).items()}
+    files = {f"report.{kind}": text for kind, text in texts.items()}
+    paths = _write(Path(folder), {**files, **tables})
+    for old in (Path(folder) / TABLES).glob("*.csv"):
+        if f"{TABLES}/{old.name}" not in tables:
+            old.unlink(missing_ok=True)
     return dict(zip(texts, paths))
 
 

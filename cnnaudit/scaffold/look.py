@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.core.errors import AuditError
+from cnnaudit.core.errors import AuditError, DataError
 
 SAMPLE = 120
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder per class holds: class names, images per class, and the usual channels and size."""
+    """What a folder per class holds: class names, images per class, the usual channels and size.
+
+    `unread` says of each image looked at that cannot be read why not.
+    """
 
     classes: tuple[str, ...]
     counts: Mapping[str, int]
     channels: int
     size: tuple[int, int]
+    unread: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -35,29 +39,31 @@ def look_at_folder(folder: Path) -> Folder:
     Raises:
         AuditError: the folder holds no folders, or no image that can be read.
     """
-    from PIL import Image
+    from cnnaudit.target.folders import class_folders, entries
+    from cnnaudit.target.preparation import opened
 
-    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = class_folders(folder)
     if not classes:
         raise AuditError(f"{folder} holds no folders: expected one folder of images per class")
-    files = {name: sorted(p for p in (folder / name).iterdir() if p.is_file()) for name in classes}
+    files = {name: [p for p in entries(folder / name, name) if p.is_file()] for name in classes}
     few = max(1, SAMPLE // len(classes))
-    modes, sizes = Counter[str](), Counter[tuple[int, int]]()
+    modes, sizes, unread = Counter[str](), Counter[tuple[int, int]](), []
     for path in [path for paths in files.values() for path in paths[:few]]:
         try:
-            with Image.open(path) as image:
+            with opened(path, f"{path.parent.name}/{path.name}") as image:
                 modes[image.mode] += 1
                 sizes[(image.height, image.width)] += 1
-        except OSError:
-            continue
+        except DataError as error:
+            unread.append(str(error))
     if not sizes:
         raise AuditError(f"{folder}: none of its files could be read as an image")
     grey = sum(n for mode, n in modes.items() if mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16"))
     return Folder(
-        classes=tuple(classes),
+        classes=classes,
         counts={name: len(paths) for name, paths in files.items()},
         channels=1 if grey == modes.total() else 3,
         size=sizes.most_common(1)[0][0],
+        unread=tuple(unread),
     )
 
 
@@ -92,13 +98,13 @@ def look_at_model(
     from cnnaudit.target import InputSpec
     from cnnaudit.target.model_sources import MODEL_FILES, ModelSource, load
 
-    file = Path(source).resolve() if source.endswith(MODEL_FILES) else source
+    file = Path(source).resolve() if source.lower().endswith(MODEL_FILES) else source
     described = ModelSource(
         "model", file, arguments, weights=Path(weights).resolve() if weights else None, device="cpu"
     )
     model = load(described, InputSpec(channels=channels, size=size), folder).model
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             answer = model.answer(torch.full((1, channels, *size), 0.5))
     except Exception:
         return None

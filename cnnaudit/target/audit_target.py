@@ -136,16 +136,23 @@ class AuditTarget:
         Images are float (N, C, H, W) in [0, 1] or uint8; the module is put into `eval()` mode.
 
         Raises:
-            DataError: images and labels do not fit each other or the classes.
+            DataError: images and labels do not fit each other, the classes, `input`, or the other split's images.
         """
         from cnnaudit.target.arrays import ArraySplit
 
+        if not splits or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in splits.values()):
+            raise DataError(f"{name}: expected splits such as {{'validation': (images, labels)}}")
+        if unknown := sorted(set(metadata or {}) - set(splits)):
+            raise DataError(f"{name}: metadata for {unknown}, but the splits are {sorted(splits)}")
         read = {
             key: ArraySplit(key, images, labels, len(classes), (metadata or {}).get(key, {}))
             for key, (images, labels) in splits.items()
         }
         shape = next(iter(read.values())).shape
         spec = settings.pop("input", InputSpec(channels=shape[0], size=(shape[1], shape[2])))
+        for key, split in read.items():
+            if split.shape != (expected := (spec.channels, *spec.size)):
+                raise DataError(f"{key}: expected images of {expected} (channels, height, width), got {split.shape}")
         return cls(name=name, model=model.eval(), classes=tuple(classes), input=spec, splits=read, **settings)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -219,11 +226,11 @@ class AuditTarget:
         if self.device == "cpu" and images.ndim == 4:
             size = max(1, min(size, CPU_BATCH_PIXELS // (images.shape[2] * images.shape[3])))
         steps = progress(range(0, len(images), size), description) if description else None
-        with torch.inference_mode():
+        with torch.inference_mode(False), torch.no_grad():  # what a model keeps of a pass is for later ones too
             while start < len(images):
                 batch = images[start : start + size]
                 try:
-                    answer = self.model(batch.to(self.device))
+                    answer = self.model(batch.to(self.device, copy=True))  # it may write into them
                 except AuditError:
                     raise
                 except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 
 from cnnaudit.core.errors import AuditError, ConfigError, DataError
 from cnnaudit.core.expectations import Expectation
-from cnnaudit.core.wording import nearest
+from cnnaudit.core.names import printable
+from cnnaudit.core.wording import nearest, one_line
 from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
+from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
@@ -70,8 +72,8 @@ def read(path: str | Path) -> AuditFile:
         False
     """
     path = Path(path)
-    raw = _parse(path)
-    problems = [f"{name}: unknown table{nearest(name, TABLES)}" for name in raw if name not in TABLES]
+    raw = parse(path)
+    problems = [f"{shown_key(name)}: unknown table{nearest(name[:100], TABLES)}" for name in raw if name not in TABLES]
     tables = {name: read_table(name, raw.get(name, {}), keys, problems) for name, keys in KEYS.items()}
     ignore, overrides = _checks(raw.get("checks", {}), problems)
     expected = _expected(raw.get("expected", []), problems)
@@ -79,7 +81,7 @@ def read(path: str | Path) -> AuditFile:
     _fit_input(tables["model"], tables["input"], problems)
     _fit_data(tables["data"], raw["data"] if isinstance(raw.get("data"), dict) else (), problems)
     if problems:
-        raise ConfigError(problems, str(path))
+        raise ConfigError(problems, printable(str(path)))
     data = tables["data"]
     return AuditFile(
         path=path,
@@ -151,30 +153,16 @@ def _load(file: AuditFile) -> AuditTarget:
     )
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise ConfigError("no such file; write one with `python -m cnnaudit init`", str(path)) from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", str(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", str(path)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"not valid TOML: byte {error.start} is not UTF-8", str(path)) from None
-
-
 def _checks(raw: Any, problems: list[str]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """The patterns of `checks.ignore` and the settings of `[checks."id"]`."""
     from cnnaudit.checks import catalogue, select
 
     if not isinstance(raw, dict):
-        problems.append(f"checks = {raw!r}: expected a table with ignore and a table per check id")
+        problems.append(f"checks = {shown(raw)}: expected a table with ignore and a table per check id")
         return (), {}
     ignore, overrides = raw.get("ignore", []), {}
     if not (isinstance(ignore, list) and all(isinstance(pattern, str) for pattern in ignore)):
-        problems.append(f"checks.ignore = {ignore!r}: expected a list of patterns such as 'padding.*'")
+        problems.append(f"checks.ignore = {shown(ignore)}: expected a list of patterns such as 'padding.*'")
         ignore = []
     for pattern in ignore:
         try:
@@ -187,10 +175,10 @@ def _checks(raw: Any, problems: list[str]) -> tuple[tuple[str, ...], dict[str, d
         if id in catalogue():
             values = read_table(f'checks."{id}"', settings, CHECK_KEYS, problems)
             overrides[id] = {name: value for name, value in values.items() if value is not None}
-        elif isinstance(settings, dict) and any(f"{id}.{name}" in catalogue() for name in settings):
-            problems.append(f'checks.{id}: a check id needs quotes, [checks."{id}.{next(iter(settings))}"]')
+        elif isinstance(settings, dict) and (near := [name for name in settings if f"{id}.{name}" in catalogue()]):
+            problems.append(f'checks.{id}: a check id needs quotes, [checks."{id}.{near[0]}"]')
         else:
-            problems.append(f'checks."{id}": no such check{nearest(id, catalogue())}')
+            problems.append(f'checks."{printable(id)[:200]}": no such check{nearest(id[:100], catalogue())}')
     return tuple(ignore), overrides
 
 
@@ -199,7 +187,7 @@ def _expected(raw: Any, problems: list[str]) -> tuple[Expectation, ...]:
     from cnnaudit.checks import catalogue
 
     if not isinstance(raw, list):
-        problems.append(f"expected = {raw!r}: expected tables [[expected]] with {', '.join(EXPECTED_KEYS)}")
+        problems.append(f"expected = {shown(raw)}: expected tables [[expected]] with {', '.join(EXPECTED_KEYS)}")
         return ()
     entries = []
     for number, table in enumerate(raw, start=1):
@@ -207,9 +195,12 @@ def _expected(raw: Any, problems: list[str]) -> tuple[Expectation, ...]:
         values = read_table(where, table, EXPECTED_KEYS, problems)
         check, reason = values["check"], values["reason"]
         if check is not None and check.partition("[")[0] not in catalogue():
-            problems.append(f"{where}.check = {check!r}: no such check{nearest(check, catalogue())}")
+            problems.append(f"{where}.check = {shown(check)}: no such check{nearest(check[:100], catalogue())}")
         if reason is not None and reason.lstrip().upper().startswith("TODO"):
-            problems.append(f"{where}.reason ({check}): still asks for its reason, {reason!r}; say why it is accepted")
+            of = printable(str(check))[:200]
+            problems.append(
+                f"{where}.reason ({of}): still asks for its reason, {shown(reason)}; say why it is accepted"
+            )
         if check is not None and reason is not None:
             entries.append(Expectation(**values))
     return tuple(entries)
@@ -219,9 +210,13 @@ def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: li
     """Turn the paths in the tables into absolute ones; what does not exist is a problem."""
 
     def resolve(key: str, value: str, what: str) -> Path:
-        path = (folder / value).resolve()
-        if not (path.is_dir() if what == "folder" else path.is_file()):
-            problems.append(f"{key} = {value!r}: no such {what} ({path})")
+        try:
+            path = (folder / value).resolve()
+            if not (path.is_dir() if what == "folder" else path.is_file()):
+                problems.append(f"{key} = {shown(value)}: no such {what} ({printable(str(path))[:500]})")
+        except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, links in a circle, an unreadable parent
+            path = folder
+            problems.append(f"{key} = {shown(value)}: no {what} that can be read ({one_line(error)})")
         return path
 
     model, data = tables["model"], tables["data"]
@@ -250,7 +245,7 @@ def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]
             f"input.resize = {image['resize']}: a crop of input.size = {list(image['size'])} does not fit into it"
         )
     if isinstance(model["source"], Path):
-        for key in ("arguments", "weights"):
+        for key in ("arguments", "weights", "weights_key"):
             if model[key]:
                 problems.append(f"model.{key}: {model['source'].name} holds its own; leave them out")
 
@@ -263,8 +258,12 @@ def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str])
         problems.append(f"data.validation: missing, and so is data.train; expected {KEYS['data']['train'].accepted}")
     sources = [data[split][0] for split in SPLITS if data[split]]
     if sources and "classes" not in given:
-        folder = next((source for source in sources if isinstance(source, Path) and source.is_dir()), None)
-        data["classes"] = class_folders(folder) if folder else ()
+        folder = next((source for source in sources if isinstance(source, Path) and os.path.isdir(source)), None)
+        try:
+            data["classes"] = class_folders(folder) if folder else ()
+        except DataError as error:
+            problems.append(f"data.classes: missing, and the folders cannot name them: {error}")
+            return
         if len(data["classes"]) < 2:
             found = f"; {folder} has fewer than two folders to name them" if folder else ""
             problems.append(f"data.classes: missing; expected {KEYS['data']['classes'].accepted}{found}")

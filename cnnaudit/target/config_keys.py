@@ -9,8 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cnnaudit.core.names import unsafe_character
 from cnnaudit.core.wording import nearest
+from cnnaudit.target.config_text import shown, shown_key
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, MODEL_FILES, WEIGHT_FILES
+
+LARGEST_SIDE = 8192  # pixels; one image of that size takes 800 MB
+LARGEST_NUMBER = 1_000_000
 
 
 class RefusedError(Exception):
@@ -36,9 +41,9 @@ def _kind(*types: type) -> Callable[[Any], Any]:
     return read
 
 
-def _integer(low: int) -> Callable[[Any], int]:
+def _integer(low: int, up_to: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if _kind(int)(value) < low:
+        if not low <= _kind(int)(value) <= up_to:
             raise RefusedError
         return int(value)
 
@@ -47,7 +52,7 @@ def _integer(low: int) -> Callable[[Any], int]:
 
 def _number(above: float = -math.inf, up_to: float = math.inf) -> Callable[[Any], float]:
     def read(value: Any) -> float:
-        number = float(_kind(int, float)(value))
+        number = float(_kind(int, float)(value))  # whole numbers have 64 bits here, so that none overflows
         if not (math.isfinite(number) and above < number <= up_to):
             raise RefusedError
         return number
@@ -66,7 +71,7 @@ def _text(pattern: str = r"(?s)\s*\S.*") -> Callable[[Any], str]:
 
 def _one_of(*choices: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
-        if isinstance(value, bool) or value not in choices:
+        if not any(type(value) is type(choice) and value == choice for choice in choices):  # 1.0 and true equal 1
             raise RefusedError
         return value
 
@@ -91,18 +96,25 @@ def _several(
 
 def _size(value: Any) -> tuple[int, int]:
     height, width = (value, value) if not isinstance(value, list) else value if len(value) == 2 else (0, 0)
-    return _integer(1)(height), _integer(1)(width)
+    return _integer(1, LARGEST_SIDE)(height), _integer(1, LARGEST_SIDE)(width)
+
+
+def _class_name(value: Any) -> str:
+    name = _text()(value)
+    if len(name) > 255 or unsafe_character(name) is not None:
+        raise RefusedError
+    return name
 
 
 def _model_source(value: Any) -> str:
     text: str = _text()(value)
-    if text.endswith(MODEL_FILES) or text.startswith(LIBRARIES) or CALLABLE.fullmatch(text):
+    if text.lower().endswith(MODEL_FILES) or text.startswith(LIBRARIES) or CALLABLE.fullmatch(text):
         return text
     raise RefusedError
 
 
 def _weights(value: Any) -> str:
-    if not _kind(str)(value).endswith(WEIGHT_FILES):
+    if not _kind(str)(value).lower().endswith(WEIGHT_FILES):
         raise RefusedError
     return str(value)
 
@@ -144,42 +156,62 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         ),
         "arguments": Key("a table of keyword arguments", _kind(dict), {}),
         "weights": Key(f"a file of weights ({', '.join(WEIGHT_FILES)})", _weights),
+        "weights_key": Key("the key under which the checkpoint holds the weights, such as 'ema'", _text()),
         "outputs": Key("'logits' or 'probabilities'", _one_of("logits", "probabilities"), "logits"),
-        "device": Key("'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'", _text(r"auto|cpu|cuda(:\d+)?|mps"), "auto"),
-        "batch_size": Key("a whole number of at least 1", _integer(1), 64),
+        "device": Key("'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'", _text(r"auto|cpu|cuda(:[0-9]{1,3})?|mps"), "auto"),
+        "batch_size": Key("a whole number of at least 1 and at most 1,000,000", _integer(1, LARGEST_NUMBER), 64),
         "trusted": Key("true or false", _kind(bool), False),
     },
     "input": {
         "channels": Key("1 or 3", _one_of(1, 3), 3),
-        "size": Key("[height, width] in pixels, or one number for both", _size, required=True),
-        "resize": Key("the shorter side in pixels before the crop to size", _integer(1)),
+        "size": Key(
+            f"[height, width] in pixels, at most {LARGEST_SIDE} each, or one number for both", _size, required=True
+        ),
+        "resize": Key(
+            f"the shorter side in pixels before the crop to size, at most {LARGEST_SIDE}", _integer(1, LARGEST_SIDE)
+        ),
         "interpolation": Key(
             "'nearest', 'bilinear', 'bicubic' or 'lanczos'",
             _one_of("nearest", "bilinear", "bicubic", "lanczos"),
             "bilinear",
         ),
         "order": Key("'RGB' or 'BGR'", _one_of("RGB", "BGR"), "RGB"),
-        "scale": Key("the largest pixel value that the network takes, such as 1 or 255", _number(above=0), 1.0),
-        "mean": Key("one number, or one per channel", _several(_number(), least=1, single=True), (0.0,)),
-        "std": Key("one number above 0, or one per channel", _several(_number(above=0), least=1, single=True), (1.0,)),
+        "scale": Key(
+            "the largest pixel value that the network takes, such as 1 or 255, at most 1,000,000",
+            _number(1e-6, LARGEST_NUMBER),
+            1.0,
+        ),
+        "mean": Key(
+            "one number, or one per channel, between -1,000,000 and 1,000,000",
+            _several(_number(-LARGEST_NUMBER, LARGEST_NUMBER), least=1, single=True),
+            (0.0,),
+        ),
+        "std": Key(
+            "one number above 0.000001 and at most 1,000,000, or one per channel",
+            _several(_number(1e-6, LARGEST_NUMBER), least=1, single=True),
+            (1.0,),
+        ),
     },
     "data": {
         "train": Key(_DATA, _data_source),
         "validation": Key(_DATA, _data_source),
         "classes": Key(
-            "a list of at least two different names, in the order of the logits", _several(_text(), 2, distinct=True)
+            "a list of at least two different names without control characters, in the order of the logits",
+            _several(_class_name, 2, distinct=True),
         ),
         "class_indices": Key(
             "a list of different whole numbers, the position of each class's logit in the model's answer",
-            _several(_integer(0), 2, distinct=True),
+            _several(_integer(0, LARGEST_NUMBER), 2, distinct=True),
         ),
         "metadata": Key("a CSV file", _text()),
     },
     "claims": {
         "accuracy": Key("a number in (0, 1]", _number(0, 1)),
         "rotation_degrees": Key("a number in (0, 180]", _number(0, 180)),
-        "translation_pixels": Key("a whole number of at least 1", _integer(1)),
-        "scale": Key("the largest factor of size, a number above 1", _number(1)),
+        "translation_pixels": Key(
+            f"a whole number of at least 1 and at most {LARGEST_SIDE}", _integer(1, LARGEST_SIDE)
+        ),
+        "scale": Key("the largest factor of size, a number above 1 and at most 1000", _number(1, 1000)),
         "noise": Key("a standard deviation in (0, 1], for pixels in [0, 1]", _number(0, 1)),
         "polarity": Key("true or false", _kind(bool), False),
     },
@@ -198,9 +230,11 @@ EXPECTED_KEYS: Mapping[str, Key] = {
 def read_table(where: str, table: Any, keys: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
     """The values of a table by its keys, defaults filled in; everything that is wrong is added to `problems`."""
     if not isinstance(table, dict):
-        problems.append(f"{where} = {table!r}: expected a table with {', '.join(keys)}")
+        problems.append(f"{where} = {shown(table)}: expected a table with {', '.join(keys)}")
         table = {}
-    problems.extend(f"{where}.{name}: unknown key{nearest(name, keys)}" for name in table if name not in keys)
+    problems.extend(
+        f"{where}.{shown_key(name)}: unknown key{nearest(name[:100], keys)}" for name in table if name not in keys
+    )
     values = {}
     for name, key in keys.items():
         values[name] = key.default
@@ -211,5 +245,5 @@ def read_table(where: str, table: Any, keys: Mapping[str, Key], problems: list[s
         try:
             values[name] = key.read(table[name])
         except RefusedError:
-            problems.append(f"{where}.{name} = {table[name]!r}: expected {key.accepted}")
+            problems.append(f"{where}.{name} = {shown(table[name])}: expected {key.accepted}")
     return values

@@ -54,6 +54,8 @@ def as_split(
             f"data.{name}: expected a folder, (images, labels), an object with .images and .labels, or a torch "
             f"Dataset of (image, label) pairs, got {type(value).__name__}"
         )
+    if not isinstance(columns, Mapping):
+        raise DataError(f"data.{name}: expected '.metadata' to be a mapping of columns, got {type(columns).__name__}")
     split = ArraySplit(name, images, labels, len(classes), columns)
     if split.shape != (spec.channels, *spec.size):
         raise DataError(

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import ModelError
 from cnnaudit.core.wording import one_line
+from cnnaudit.target.operators import is_allowed
+from cnnaudit.target.pickled import require_reach
 from cnnaudit.target.trust import UntrustedError, read_archive, scan_names, scan_tensors, write_archive
 
 if TYPE_CHECKING:
@@ -29,10 +31,9 @@ KNOWN = (
     *("data/weights/weight_*", "data/constants/tensor_*"),
 )
 NAME = re.compile(r"[\w.]*", re.ASCII)
+CALL = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(?!_)\w+", re.ASCII)
 OPERATOR = re.compile(
-    r"torch\.ops\.(aten|prims|torchvision|quantized_decomposed)\."
-    r"(?!__|from_file\.|save\.)\w+\.(?!_)\w+"
-    r"|torch\.ops\.aten\.__i?(and|lshift|or|rshift|xor)__\.(Scalar|Tensor)"
+    r"torch\.ops\.aten\.__i?(and|lshift|or|rshift|xor)__\.(Scalar|Tensor)"
     r"|torch\.ops\.higher_order\.wrap_with_(set_grad_enabled|autocast)"
     r"|torch\.sym_(float|int|ite|max|min|not|sqrt|sum)"
     r"|_operator\.(add|and_|eq|floordiv|ge|getitem|gt|le|lt|mod|mul|ne|neg|not_|or_|pos|pow|sub|truediv)"
@@ -81,10 +82,26 @@ def _checked(members: dict[str, bytes]) -> dict[str, bytes]:
     kept = {name: data for name, data in members.items() if not name.startswith("extra/")}
     for name in (PROGRAM, *CONFIGS):
         try:
-            kept[name] = json.dumps(_plain(json.loads(members[name]), name, "")).encode()
+            document = _plain(json.loads(members[name]), name, "")
+            if name in CONFIGS:
+                _check_lengths(document, members, name)
+            kept[name] = json.dumps(document).encode()
         except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
             raise UntrustedError(f"{name} is not the JSON of torch.export ({one_line(error)})") from error
     return {**kept, SAMPLE: b""}
+
+
+def _check_lengths(document: Any, members: dict[str, bytes], name: str) -> None:
+    """Compare every tensor of a configuration with the member that holds its numbers."""
+    from torch._export.serde.serialize import _SERIALIZE_TO_TORCH_DTYPE
+
+    for entry in document["config"].values():
+        member, meta = f"{name.rpartition('/')[0]}/{entry['path_name']}", entry["tensor_meta"]
+        if member not in members:
+            raise UntrustedError(f"there is no {member!r}, which {name} names")
+        size, stride = ([number["as_int"] for number in meta[key]] for key in ("sizes", "strides"))
+        item = _SERIALIZE_TO_TORCH_DTYPE[meta["dtype"]].itemsize
+        require_reach(member, meta["storage_offset"]["as_int"], size, stride, item, len(members[member]))
 
 
 def _plain(value: Any, where: str, key: str) -> Any:
@@ -109,7 +126,8 @@ def _plain(value: Any, where: str, key: str) -> Any:
 
 def _is_plain_text(text: str, key: str) -> bool:
     if key in ("target", "as_operator"):
-        return OPERATOR.fullmatch(text) is not None
+        called = CALL.fullmatch(text)
+        return OPERATOR.fullmatch(text) is not None or (called is not None and is_allowed(called[1], called[2]))
     if key == "expr_str":
         return _is_symbolic(text)
     if key in ("in_spec", "out_spec"):

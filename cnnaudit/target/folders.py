@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.core.names import printable, unsafe_character
 from cnnaudit.core.progress import progress
 from cnnaudit.target import InputSpec
+from cnnaudit.target.formats import suffixes
 from cnnaudit.target.metadata import read_metadata
-from cnnaudit.target.preparation import load, opened
+from cnnaudit.target.preparation import allocate, header, load, opened
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
-_EXIF_ORIENTATION = 0x0112
+_DEEPEST = 100  # folders inside each other
 
 
 class FolderSplit:
-    """A split that lies on disk as one folder per class, with images of any format that Pillow reads in it.
+    """A split that lies on disk as one folder per class, with images in it (formats: `cnnaudit.target.formats`).
 
     Folders inside a class folder belong to the class. Hidden files and the leavings of file managers (`Thumbs.db` …)
     are passed over; any other file that is no image is an error. Pixels are read when asked for, by a few threads.
@@ -78,7 +79,7 @@ class FolderSplit:
         """
         import torch
 
-        images = np.empty((len(indices), self._spec.channels, *self._spec.size), dtype=np.float32)
+        images = allocate(len(indices), self._spec)
         pixels = progress(_each(self._load, indices), f"reading {self._root.name}", total=len(indices))
         for row, image in enumerate(pixels):
             images[row] = image
@@ -98,14 +99,10 @@ class FolderSplit:
         return load(self._files[index], self._spec, self.name(index))
 
     def _header(self, index: int) -> tuple[int, int, int]:
-        path = self._files[index]
-        with opened(path, self.name(index)) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5  # 5..8 are lying images
-            width, height = (image.height, image.width) if turned else (image.width, image.height)
-        return path.stat().st_size, width, height
+        return header(self._files[index], self.name(index))
 
     def _shown(self, path: Path) -> str:
-        return (path.relative_to(self._base) if path.is_relative_to(self._base) else path).as_posix()
+        return printable((path.relative_to(self._base) if path.is_relative_to(self._base) else path).as_posix())
 
 
 def folder(
@@ -142,16 +139,16 @@ def class_folders(root: Path) -> tuple[str, ...]:
     Raises:
         DataError: the folder cannot be read.
     """
-    return tuple(sorted(path.name for path in _entries(root, str(root)) if path.is_dir()))
+    return tuple(sorted(path.name for path in entries(root, printable(str(root))) if path.is_dir()))
 
 
 def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
     """The image files of each class folder, by its normalized name."""
     files: dict[str, list[Path]] = {}
-    for path in _entries(root, shown):
+    for path in entries(root, shown):
         if path.is_dir():
             files.setdefault(_normal(path.name), []).extend(_walk(path, f"{shown}/{path.name}", (_identity(root),)))
-        elif path.suffix.lower() in _suffixes():
+        elif path.suffix.lower() in suffixes():
             raise DataError(f"{shown}/{path.name}: an image beside the class folders. Move it into its class's folder")
     if not files:
         raise DataError(f"{shown}: expected a folder for each class in it, found none")
@@ -163,40 +160,45 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
     identity = _identity(folder)
     if identity in above:
         raise DataError(f"{shown}: the link leads back to a folder that contains it. Remove the link")
-    for path in _entries(folder, shown):
+    if len(above) > _DEEPEST:
+        raise DataError(f"{shown}: expected at most {_DEEPEST} folders inside each other. Store the images flatter")
+    for path in entries(folder, shown):
         name = f"{shown}/{path.name}"
         if path.is_dir():
             yield from _walk(path, name, (*above, identity))
         elif not path.is_file():
             raise DataError(f"{name}: neither a file nor a folder (a broken link?). Remove it")
         else:
-            if path.suffix.lower() not in _suffixes():
+            if path.suffix.lower() not in suffixes():
                 opened(path, name).close()
             yield path
 
 
-def _entries(folder: Path, shown: str) -> list[Path]:
+def entries(folder: Path, shown: str) -> list[Path]:
     """What stands in a folder and is not to be passed over, in alphabetical order."""
     try:
-        return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in _IGNORED)
-    except OSError as error:
-        raise DataError(
-            f"{shown}: the folder cannot be read ({error.strerror}). Check its path and permissions"
-        ) from None
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in _IGNORED)
+        for path in entries:
+            path.is_dir()  # raises where a link's target may not be looked at
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{shown}: the folder cannot be read ({reason}). Check its path and permissions") from None
+    for path in entries:
+        if (character := unsafe_character(path.name)) is not None:
+            raise DataError(
+                f"{shown}/{printable(path.name)}: the name holds {character!a}, a control character, a mark of "
+                "direction or a byte that is no UTF-8. Rename it"
+            )
+    return entries
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     """What tells a folder from every other, whatever links lead to it."""
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise DataError(f"{printable(str(folder))}: the folder cannot be read ({error.strerror})") from None
     return status.st_dev, status.st_ino
-
-
-@functools.cache
-def _suffixes() -> frozenset[str]:
-    """The file name endings of the formats that Pillow opens."""
-    from PIL import Image
-
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
 def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str) -> None:

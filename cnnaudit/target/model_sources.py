@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 LIBRARIES = ("torchvision:", "timm:")
 MODEL_FILES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx")
-WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 HIDDEN = "the model is {kind}, which hides its calls; give its PyTorch source as model.source to ask this"
 
 
@@ -32,6 +32,7 @@ class ModelSource:
 
     Attributes:
         arguments: for the callable, or for torchvision's or timm's constructor.
+        weights_key: under which a checkpoint holds the weights to audit; None: the only ones that it holds.
         trusted: whether code in a `.pt2` or TorchScript archive may run.
         class_indices: for each class, the position of its logit in the model's answer; None: all, in order.
     """
@@ -40,6 +41,7 @@ class ModelSource:
     source: str | Path
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
+    weights_key: str | None = None
     outputs: str = "logits"
     device: str = "auto"
     batch_size: int = 64
@@ -72,7 +74,7 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
     from cnnaudit.target.pixels import PixelModel
     from cnnaudit.target.weights import load_weights
 
-    device = "cpu" if str(source.source).endswith(".onnx") else _device(source.device)
+    device = "cpu" if str(source.source).lower().endswith(".onnx") else _device(source.device)
     batch, hidden = None, ""
     if isinstance(source.source, Path):
         network, batch, hidden = _from_file(source.source, source.trusted, device)
@@ -81,7 +83,7 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
             torch.manual_seed(0)  # a network without weights is the same in every run
             network = _from_code(source.source, source.arguments, folder)
         if source.weights:
-            load_weights(network, source.weights)
+            load_weights(network, source.weights, source.weights_key)
     model = PixelModel(network, spec, source.class_indices, source.outputs == "probabilities", batch)
     try:
         return LoadedModel(model.eval().to(device), device, hidden)
@@ -134,12 +136,12 @@ def _from_file(path: Path, trusted: bool, device: str) -> tuple[nn.Module, int |
     from torch import nn
 
     try:
-        if path.suffix == ".onnx":
+        if path.suffix.lower() == ".onnx":
             from cnnaudit.target.onnx import OnnxModel
 
             model = OnnxModel(path)
             return nn.Sequential(model), model.batch, HIDDEN.format(kind="ONNX")
-        if path.suffix == ".pt2":
+        if path.suffix.lower() == ".pt2":
             from cnnaudit.target.exported import load_exported
 
             return *load_exported(path, trusted, device), ""

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.core.names import printable
+from cnnaudit.target.formats import formats, refused_format
+
+_EXIF_ORIENTATION = 0x0112
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,11 +29,13 @@ def prepare(image: Image.Image, spec: InputSpec) -> np.ndarray:
     float images are taken as they are. Of an animation, the first frame.
 
     Raises:
-        DataError: pixels of 32 bits are outside the range that can be scaled.
+        DataError: pixels of 32 bits are outside the range that can be scaled, the image would have too many pixels
+            once its shorter side is resized, or its colors cannot be converted.
     """
     from PIL import Image, ImageOps
     from torchvision.transforms import InterpolationMode, functional
 
+    _check_resized(image, spec)
     image = ImageOps.exif_transpose(image)
     deep = image.mode == "F" or image.mode.startswith("I")
     image = Image.fromarray(_deep_gray(image)) if deep else _eight_bit(image, spec.channels)
@@ -56,31 +62,95 @@ def load(path: Path, spec: InputSpec, shown: str) -> np.ndarray:
         except DataError as error:
             raise DataError(f"{shown}: {error}") from None
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
-            raise DataError(f"{shown}: the image is broken ({error}). Repair or remove the file") from None
+            raise DataError(_broken(shown, error)) from None
+
+
+def header(path: Path, shown: str) -> tuple[int, int, int]:
+    """Bytes of the file, and its width and height in pixels as displayed.
+
+    Raises:
+        DataError: see `opened`; or its EXIF block is broken.
+    """
+    with opened(path, shown) as image:
+        try:
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)  # lying images
+            size = path.stat().st_size
+        except Exception as error:
+            raise DataError(_broken(shown, error)) from None
+        width, height = (image.height, image.width) if turned else (image.width, image.height)
+    return size, width, height
+
+
+def allocate(n: int, spec: InputSpec) -> np.ndarray:
+    """Room for n prepared images: float32 (n, C, H, W), not yet filled.
+
+    Raises:
+        DataError: there is not so much memory.
+    """
+    try:
+        return np.empty((n, spec.channels, *spec.size), dtype=np.float32)
+    except (MemoryError, ValueError):
+        gigabytes = n * spec.channels * spec.size[0] * spec.size[1] * 4 / 1e9
+        raise DataError(
+            f"{n} images of input.size = {list(spec.size)} need {gigabytes:,.1f} GB of memory. "
+            "Lower input.size or use fewer images"
+        ) from None
 
 
 def opened(path: Path, shown: str) -> Image.Image:
     """The image file with its header read, to be closed by the caller.
 
+    Only the formats of `cnnaudit.target.formats` are opened, whatever the file is called.
+
     Raises:
-        DataError: the file is no image, cannot be opened or has too many pixels.
+        DataError: the file is no image of these formats, cannot be opened or has too many pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=formats())
     except UnidentifiedImageError:
-        raise DataError(f"{shown}: this is no image that Pillow can read. Repair or remove the file") from None
-    except Image.DecompressionBombError:
+        raise DataError(_not_read(path, shown)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(_too_large(shown)) from None
     except Exception as error:
         if reason := getattr(error, "strerror", None):  # the system's own refusal, not a decoder's
             raise DataError(f"{shown}: the file cannot be opened ({reason}). Check its permissions") from None
-        raise DataError(f"{shown}: the image is broken ({error}). Repair or remove the file") from None
-    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise DataError(_broken(shown, error)) from None
+    if _too_many(image.width * image.height):
         image.close()
         raise DataError(_too_large(shown, f", it has {image.width} x {image.height}"))
     return image
+
+
+def _not_read(path: Path, shown: str) -> str:
+    """The message about a file of another format, or of none."""
+    if name := refused_format(path):
+        return f"{shown}: this file is {name}, expected one of {', '.join(formats())}. Convert or remove the file"
+    return f"{shown}: this is no image that can be read ({', '.join(formats())}). Repair or remove the file"
+
+
+def _broken(shown: str, error: Exception) -> str:
+    """The message about a file that its decoder gives up on."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"{shown}: the image is broken ({printable(reason)}). Repair or remove the file"
+
+
+def _too_many(pixels: int) -> bool:
+    """Whether so many pixels are more than Pillow's limit for untrusted images."""
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
+
+
+def _check_resized(image: Image.Image, spec: InputSpec) -> None:
+    """Refuse an image so long and narrow that resizing its shorter side would fill the memory."""
+    short, long = sorted(image.size)
+    if spec.resize is not None and short and _too_many(spec.resize * (spec.resize * long // short)):
+        raise DataError(
+            f"an image of {image.width} x {image.height} pixels is too long to have its shorter side resized to "
+            f"input.resize = {spec.resize}. Crop the image"
+        )
 
 
 def _too_large(shown: str, found: str = "") -> str:
@@ -98,7 +168,13 @@ def _eight_bit(image: Image.Image, channels: int) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if channels == 1 else "RGB")
+    wanted = "L" if channels == 1 else "RGB"
+    try:
+        return image.convert(wanted)
+    except ValueError:
+        raise DataError(
+            f"the mode {image.mode} cannot be converted to {wanted}. Store the image as RGB or gray"
+        ) from None
 
 
 def _deep_gray(image: Image.Image) -> np.ndarray:

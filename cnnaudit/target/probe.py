@@ -25,7 +25,7 @@ def probe(
             number of classes than the file, or answers probabilities where the file says logits or the reverse.
     """
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             answer = model.answer(images)
     except Exception as error:
         raise ModelError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.numbers import as_array
 
 SMALL = 32
 _AT_ONCE = 256
@@ -30,7 +31,7 @@ def shrink(images: Any, size: int | None = None) -> np.ndarray:
     import torch
     from torch.nn import functional
 
-    pixels = images if isinstance(images, torch.Tensor) else torch.as_tensor(np.asarray(images))
+    pixels = images if isinstance(images, torch.Tensor) else torch.as_tensor(_floats(as_array("images", images)))
     if pixels.ndim != 4 or not pixels.numel():
         raise DataError(f"expected images (N, C, H, W), got shape {tuple(pixels.shape)}")
     scale = 255 if pixels.dtype == torch.uint8 else 1
@@ -47,6 +48,11 @@ def shrink(images: Any, size: int | None = None) -> np.ndarray:
         parts.append(part)
     result: np.ndarray = torch.cat(parts).cpu().numpy()
     return result
+
+
+def _floats(images: np.ndarray) -> np.ndarray:
+    """Bytes as they are, everything else as float32, which torch reads (it lacks longdouble)."""
+    return images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 
 def label_ceiling(images: np.ndarray, labels: np.ndarray) -> float:

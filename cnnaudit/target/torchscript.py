@@ -2,20 +2,23 @@
 
 TorchScript runs in its own interpreter, which has no Python: the pickles of an archive are read by C++ that knows
 tensors, containers and the archive's own classes, and the code in it calls registered operators only. Some of those
-write or read files (`save`, `from_file`, `image::write_file`) or reach other machines (`rpc_async`), and code can run
-while loading (`__setstate__`). So pickles are held to tensors and the archive's own classes, and code to the operator
-libraries that networks are made of; debug files, traced inputs and extra files are left behind.
+write or read files (`save`, `from_file`, `image::write_file`) or reach other machines (`rpc_async`), and some code runs
+while loading. So pickles are held to tensors of the right length and the archive's own classes, code to an allow-list
+of operators before torch sees it, and the graphs that torch makes of it to the same list; debug files, traced inputs
+and extra files are left behind.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import ModelError
 from cnnaudit.core.wording import one_line
+from cnnaudit.target.operators import is_allowed
+from cnnaudit.target.pickled import check_lengths, check_nesting
+from cnnaudit.target.torchscript_code import checked_code
 from cnnaudit.target.trust import TENSOR_GLOBALS, UntrustedError, read_archive, scan_names, scan_pickle, write_archive
 
 if TYPE_CHECKING:
@@ -28,14 +31,6 @@ GLOBALS = (
     "__torch__ *",
     "__torch__.* *",
     *(f"torch.jit._pickle {name}" for name in ("build_*list", "restore_type_tag")),
-)
-LIBRARIES = "aten|prim|prims|quantized|_quantized|torchvision"
-FORBIDDEN = re.compile(
-    r"\b(save|from_file|rpc_sync|rpc_async|rpc_remote|PythonOp|IgnoredPythonOp)\b"  # wherever the name stands
-    rf"|(?<!\.)\bops\b(?!\.({LIBRARIES})\.)"
-    r"|\btorch\.classes\.(?!quantized\.)"
-    r"|\\\s|#|\^",  # joined lines, comments and Python operators, none of which TorchScript writes
-    re.ASCII,
 )
 
 
@@ -53,6 +48,10 @@ def load_torchscript(path: Path, trusted: bool, device: str) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit says that it is deprecated
             module: nn.Module = torch.jit.load(source, map_location=device)  # type: ignore[no-untyped-call]
+            if not trusted:
+                _judge_graphs(module)
+    except UntrustedError:
+        raise
     except Exception as error:
         raise ModelError(f"TorchScript cannot load it: {one_line(error)}") from error
     return module
@@ -68,18 +67,32 @@ def _checked(members: dict[str, bytes]) -> dict[str, bytes]:
         if name.endswith((".pkl", ".debug_pkl")):
             scan_pickle(data, name, GLOBALS)
         elif name.endswith(".py"):
-            _scan_code(data, name)
-        if name.endswith(".py") or (not name.endswith("_pkl") and not name.startswith(("traced_inputs", "extra/"))):
+            kept[name] = checked_code(data, name)
+            continue
+        if not name.endswith("_pkl") and not name.startswith(("traced_inputs", "extra/")):
             kept[name] = data
+    for name, folder in (("data.pkl", "data"), ("constants.pkl", "constants")):
+        check_nesting(check_lengths(members, name, folder), name)
     return kept
 
 
-def _scan_code(data: bytes, name: str) -> None:
-    """Refuse TorchScript code with a word or sign that code of a network does not have."""
-    try:
-        code = re.sub(r"\s*\.\s*", ".", data.decode())
-    except UnicodeDecodeError as error:
-        raise UntrustedError(f"{name} is not text ({error})") from error
-    if found := FORBIDDEN.search(code):
-        around = " ".join(code[max(0, found.start() - 20) : found.end() + 20].split())
-        raise UntrustedError(f"{name} has code that no plain network needs: … {around} …")
+def _judge_graphs(module: nn.Module) -> None:
+    """Hold every operator of every method in every submodule, as torch itself parsed them, to the allow-list."""
+    for place, part in module.named_modules():
+        code: Any = part._c
+        for called in code._method_names():
+            whole = code._get_method(called).inlined_graph  # held, for its nodes live as long as it does
+            graphs = [whole]
+            while graphs:
+                block = graphs.pop()
+                for node in block.nodes():
+                    library, _, name = node.kind().partition("::")
+                    if not is_allowed(library, name):
+                        where = ".".join(filter(None, (place, called)))
+                        raise UntrustedError(f"{where} has the operator {node.kind()}, which no plain network needs")
+                    graphs.extend(node.blocks())
+                    for attribute in node.attributeNames():
+                        if node.kindOf(attribute) == "g":
+                            graphs.append(node.g(attribute))
+                        elif node.kindOf(attribute) == "gs":
+                            graphs.extend(node.gs(attribute))

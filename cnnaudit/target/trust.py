@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import fnmatch
 import io
+import lzma
 import pickletools
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping
@@ -16,9 +18,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cnnaudit.core.errors import AuditError
+from cnnaudit.core.wording import one_line
 
 EXPANSION = 64 * 2**20  # bytes that an archive may unpack to beyond its own length; weights are stored unpacked
-UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)  # of zipfile
+MEMBERS = 100_000  # that an archive may have
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError),
+    *(OSError, ValueError, LookupError, ArithmeticError, MemoryError, AssertionError),  # all seen of zipfile
+)
 
 # The opcodes of torch's own restricted unpickler: protocol 2, as torch.save, torch.export and TorchScript write it.
 OPCODES = re.compile(
@@ -55,19 +62,23 @@ def read_archive(path: Path) -> dict[str, bytes]:
         with path.open("rb") as stream:
             return _members(stream)
     except UNREADABLE as error:
-        raise UntrustedError(f"it cannot be read as an archive ({error})") from error
+        raise UntrustedError(f"it cannot be read as an archive ({one_line(error)})") from error
 
 
 def _members(stream: IO[bytes]) -> dict[str, bytes]:
     length = stream.seek(0, io.SEEK_END)
     with zipfile.ZipFile(stream) as archive:
         entries = archive.infolist()
+        if len(entries) > MEMBERS:
+            raise UntrustedError(f"it has {len(entries):,} members, expected {MEMBERS:,} at most")
         unpacked = sum(entry.file_size for entry in entries)
         if unpacked > length + EXPANSION:
             raise UntrustedError(f"it unpacks from {length:,} to {unpacked:,} bytes")
         members: dict[str, bytes] = {}
         for entry in entries:
             parts = PurePosixPath(entry.filename).parts
+            if entry.is_dir():
+                raise UntrustedError(f"it has a folder as a member, {entry.filename!r}")
             if len(parts) < 2 or ".." in parts or parts[0] != PurePosixPath(entries[0].filename).parts[0]:
                 raise UntrustedError(f"it has a member outside its root folder, {entry.filename!r}")
             members["/".join(parts[1:])] = archive.read(entry)

@@ -99,7 +99,9 @@ class _Distances:
         along = centered @ np.linalg.eigh(centered.T @ centered)[1][:, -1]
         self.order = np.argsort(along, kind="stable")
         self.points, self.along = centered[self.order], along[self.order]
-        self.given = np.asarray(points, dtype=float)[self.order]  # centering rounds: a tie at eps would be decided by it
+        self.given = np.asarray(points, dtype=float)[
+            self.order
+        ]  # centering rounds: a tie at eps would be decided by it
         self.reach, self.limit = eps * (1 + 1e-9), eps * eps
         squares = (self.points**2).sum(1)
         self.slack = np.float32(ROUNDING * max(float(squares.max()), self.limit))

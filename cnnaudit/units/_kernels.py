@@ -81,15 +81,16 @@ def kernels(model: nn.Module, image: torch.Tensor | None = None) -> list[LayerKe
 
     With an image the weights are those of the calls of one pass: of modules, functional calls and exported graphs
     alike; a weight that several calls share is given once. Without one they are those of the `nn.Conv2d` modules, in
-    the order of `named_modules`. Layers of 1x1 kernels are among them with `spatial` False. Transposed, 1-d and 3-d
-    convolutions are not.
+    the order of `named_modules`, as weight normalization, spectral normalization and pruning would make them for the
+    next pass. Layers of 1x1 kernels are among them with `spatial` False. Transposed, 1-d and 3-d convolutions are not.
 
     Args:
         image: (1, C, H, W) or more of which the first is used, on the model's device.
 
     Raises:
         ModelError: a layer's kernels hold NaN or infinity.
-        UnsupportedError: the model has no 2-d convolution (without an image: as a module), or hides its calls.
+        UnsupportedError: the model has no 2-d convolution (without an image: as a module), hides its calls, or a hook
+            that is not known makes a weight.
 
     Source: C. Garriga, Studying the characterisation of deep CNN neurons, 2019, algorithm 1.
 
@@ -156,10 +157,46 @@ def normalized(rows: np.ndarray, scale: Literal["variance", "norm"] = "variance"
 
 def _of_modules(model: nn.Module) -> dict[str, tuple[torch.Tensor, int]]:
     """Weight and groups of each `nn.Conv2d` module."""
+    import torch
     from torch import nn
 
+    from cnnaudit.interventions.modes import evaluating
+
     modules = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    return {name: (module.weight, module.groups) for name, module in modules.items()}
+    with torch.no_grad(), evaluating(model):  # a parametrization may change its buffers in training mode
+        return {name: (_weight(module, name), module.groups) for name, module in modules.items()}
+
+
+def _weight(module: nn.Conv2d, name: str) -> torch.Tensor:
+    """The weight that the next pass would use: hooks compute it from their own parameters before each.
+
+    Raises:
+        UnsupportedError: an unknown hook may be the one that makes the weight.
+    """
+    from torch import nn
+    from torch.nn.utils.prune import BasePruningMethod
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
+
+    if "weight" in module._parameters or nn.utils.parametrize.is_parametrized(module, "weight"):
+        return module.weight
+    before = module.__dict__.get("weight")
+    makers = [
+        hook
+        for hook in module._forward_pre_hooks.values()
+        if "weight" in (getattr(hook, "name", None), getattr(hook, "_tensor_name", None))
+    ]
+    if not makers or not all(isinstance(hook, (BasePruningMethod, SpectralNorm, WeightNorm)) for hook in makers):
+        raise UnsupportedError(
+            f"layer {name!r}: what computes its weight, which is no parameter, is not known; give an image, so "
+            "that the weights are those of a pass"
+        )
+    try:
+        for hook in makers:
+            hook(module, ())
+        return module.weight
+    finally:
+        module.__dict__["weight"] = before  # whatever the latest pass left
 
 
 def _of_pass(model: nn.Module, image: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:

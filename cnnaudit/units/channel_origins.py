@@ -11,6 +11,7 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.graphs import Entry
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
@@ -38,7 +39,7 @@ Sources = list[Source | None]
 
 def channel_sources(model: nn.Module, images: torch.Tensor, layer: str) -> Sources:
     """The source of every channel of the layer's answer. Errors as `unit_addresses`."""
-    with _Sources(model, layer) as follower, torch.no_grad():
+    with evaluating(model), _Sources(model, layer) as follower, torch.no_grad():
         model(images)
     if follower.answer is None:
         raise follower.scopes.missing(layer)

@@ -11,6 +11,7 @@ from torch import nn
 
 from cnnaudit.core.statistics import derive_seed
 from cnnaudit.interventions.geometry import note_pad
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import Site
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
@@ -37,7 +38,7 @@ class Shadows:
 
     def __call__(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The answers of each layer, in the order of `rings`."""
-        with torch.no_grad(), _Follower(self._model, self._rings, self._noise) as follower:
+        with evaluating(self._model), torch.no_grad(), _Follower(self._model, self._rings, self._noise) as follower:
             self._model(batch)
         return tuple(follower.answers[name] for name in self._rings)
 

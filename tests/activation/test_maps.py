@@ -172,7 +172,7 @@ def test_active_filters_follow_the_definition():
     found = activation.active_filters(model, IMAGES, "relu1", batch_size=2)
     for n in range(len(IMAGES)):
         norms = [np.sqrt((plane**2).sum()) for plane in maps[n]]
-        np.testing.assert_allclose(found.norms[n], norms)
+        np.testing.assert_allclose(found.norms[n], norms, rtol=1e-6, atol=1e-6)  # of batches of another size
         assert found.active[n].tolist() == [norm > sum(norms) / len(norms) for norm in norms]
     shares = found.share_by_class(labels, 3)
     np.testing.assert_allclose(shares[0], found.active[:3].mean(0))

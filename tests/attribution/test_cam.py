@@ -127,9 +127,9 @@ def test_cam_of_known_architectures(name: str) -> None:
         torch.manual_seed(0)
         network = getattr(torchvision.models, name)(weights=None, num_classes=4).eval()
     images = pixels(2, 3, 64)
-    from cnnaudit.attribution._cam import _slopes
+    from cnnaudit.attribution._cam import _last_maps, _slopes
 
-    planes, slope = _slopes(network, images, 1, last_planes(network, images))
+    planes, slope = _slopes(network, images, 1, *_last_maps(network, images)[:2])
     total = (slope.mean((2, 3), keepdim=True) * planes).sum((1, 2, 3))
     bias = network.fc.bias[1] if name == "resnet18" else 0
     assert torch.allclose(total + bias, network(images)[:, 1], rtol=1e-3, atol=1e-4)
@@ -173,7 +173,7 @@ def test_cam_is_refused_where_it_is_not_defined(kind: str, words: str) -> None:
 
 def test_bad_input_is_refused() -> None:
     network, images = shortcut(True), pixels()
-    with pytest.raises(UnsupportedError, match=r"'fc' answers \(2, 3\), no planes"):
+    with pytest.raises(UnsupportedError, match=r"'fc' answers \(1, 3\), no feature maps"):
         grad_cam(network, images, 0, layer="fc")
     with pytest.raises(LayerError, match="near names: first"):
         grad_cam(network, images, 0, layer="frist")
@@ -190,7 +190,7 @@ def test_bad_input_is_refused() -> None:
 def test_planes_that_never_speak_for_the_class_are_said() -> None:
     network = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
     nn.init.constant_(network[2].weight, -1.0)
-    with pytest.warns(RuntimeWarning, match="nothing in the planes of 0 speaks for the class in 2 of 2 images"):
+    with pytest.warns(RuntimeWarning, match="no plane of 0 contributes positively to the class in 2 of 2 images"):
         assert not grad_cam(network, pixels(), 0).any()
 
 

@@ -47,7 +47,7 @@ def full_below(place):
 def test_a_full_disk_keeps_the_page_in_the_temporary_folder_or_says_that_it_cannot(tmp_path, elsewhere, monkeypatch):
     reports = tmp_path / "reports"
     monkeypatch.setattr(Path, "write_bytes", full_below(reports))
-    with pytest.raises(OutputError, match="page.html: cannot be written \\(No space left on device\\); the finished"):
+    with pytest.raises(OutputError, match=r"page.html: cannot be written \(No space left on device\); the finished"):
         write({reports / "page.html": "page"})
     assert [path.read_text() for path in elsewhere.glob("*/page.html")] == ["page"]
     assert not list(reports.iterdir())
@@ -83,7 +83,7 @@ def test_work_that_is_ended_early_says_what_is_kept(error, said):
     interrupted = "interrupted; 3 parts in work. The same command continues from there"
     with pytest.raises(KeyboardInterrupt, match=interrupted), resumable(lambda: "3 parts in work"):
         raise KeyboardInterrupt
-    with pytest.raises(OutputError, match="^kept$"), resumable(lambda: "3 parts"):
+    with pytest.raises(OutputError, match=r"^kept$"), resumable(lambda: "3 parts"):
         raise OutputError("kept")
 
 

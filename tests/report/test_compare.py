@@ -87,8 +87,27 @@ def test_says_what_else_differs(report, make):
     remarks = " ".join(compare(report, other).remarks)
     assert "tumour-v7, then renamed" in remarks
     assert "torch 2.15.0 became 2.16.0" in remarks
-    assert "newer run was interrupted" in remarks
     assert "later" not in remarks
+
+
+def test_an_incomplete_report_is_a_warning_and_not_green(make, report):
+    missing = {"selected": ["a.b", "dataset.leakage"], "recorded": ["dataset.leakage"], "missing": ["a.b"]}
+    cut = make(complete=False, completeness=missing)
+    for older, newer in ((report, cut), (cut, report)):
+        comparison = compare(older, newer)
+        assert comparison.exit_status == comparison.to_json()["exit_status"] == 1
+        assert "incomplete" in comparison.warnings[0] and "a.b" in comparison.warnings[0]
+        assert comparison.warnings[0] in " ".join(comparison.text().split())
+
+
+def test_a_lost_check_is_a_warning_but_not_a_lost_part_or_a_new_check(make, report, finding_of):
+    rest = make(findings=tuple(f for f in report.findings if f.check != "padding.blind_spot"))
+    (warning,) = compare(report, rest).warnings
+    assert "lost 1 check that the older one has: padding.blind_spot" in warning
+    assert compare(report, rest).exit_status == 1
+    assert compare(rest, report).warnings == ()
+    one, two = (make(findings=(finding_of(f"a.b[{part}]"),), errors=()) for part in ("conv1", "conv2"))
+    assert compare(one, two).warnings == () and compare(one, two).exit_status == 0
 
 
 def test_worse_comes_first_and_no_line_is_too_wide(report, make, hostile_report, finding_of):
@@ -101,6 +120,6 @@ def test_worse_comes_first_and_no_line_is_too_wide(report, make, hostile_report,
 
 def test_json_is_plain(report, make):
     data = json.loads(json.dumps(compare(report, make(findings=())).to_json(), allow_nan=False))
-    assert (data["schema"], data["exit_status"], data["same"]) == ("cnnaudit.comparison/1", 0, 0)
+    assert (data["schema"], data["exit_status"], data["same"]) == ("cnnaudit.comparison/1", 1, 0)
     assert {change["kind"] for change in data["changes"]} == {"gone"}
     assert data["changes"][0]["before"]["interval"] == [0.91, 0.96]

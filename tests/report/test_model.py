@@ -94,10 +94,13 @@ def test_environment_names_versions_but_no_person_and_no_path():
     [
         ("", "not a cnnaudit report"),
         ("{", "not a cnnaudit report"),
-        ("[]", "expected the schema 'cnnaudit.report/1', found 'list'"),
+        ("[]", "expected the schema 'cnnaudit.report/2', found 'list'"),
         ('{"schema": "other/9"}', "found 'other/9'"),
-        ('{"schema": "cnnaudit.report/1"}', "malformed"),
-        ('{"schema": "cnnaudit.report/1", "target": {"name": "a"}, "environment": {}, "findings": [3]}', "malformed"),
+        ('{"schema": "cnnaudit.report/1"}', r"\$: the entry 'target' is missing"),
+        (
+            '{"schema": "cnnaudit.report/1", "target": {"name": "a"}, "environment": {}, "findings": [3]}',
+            r"\$\.findings\[0\]: expected an object, found 3",
+        ),
         (
             '{"schema": "cnnaudit.report/1", "target": {"name": "a"}, "environment": {}, "findings": [{"chek": 1}]}',
             "unknown field",
@@ -113,5 +116,5 @@ def test_a_file_that_is_no_report_is_refused_in_words(tmp_path, content, message
 
 
 def test_missing_report_says_what_was_expected(tmp_path):
-    with pytest.raises(AuditError, match=r"expected a report\.json or its folder"):
+    with pytest.raises(AuditError, match=r"expected a report\.json, a journal"):
         load_report(tmp_path)

@@ -82,7 +82,7 @@ def test_color_only_on_request(report):
 
 def test_nothing_audited_is_not_called_a_pass():
     assert "Nothing was audited." in terminal_summary([Report({"name": "empty"})])
-    assert "Interrupted" in terminal_summary([Report({"name": "empty"}, complete=False)])
+    assert "interrupted" in terminal_summary([Report({"name": "empty"}, complete=False)])
     assert terminal_summary([]) == ""
 
 

@@ -491,3 +491,19 @@ def test_the_faster_layout_is_chosen_where_the_network_bears_it(network, size, l
     torch.testing.assert_close(model(pixels), before)
     torch.testing.assert_close(copy.deepcopy(model)(pixels), before)
     assert model.get_parameter(next(iter(model.state_dict()))).is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "M.ONNX"])
+def test_an_onnx_model_of_half_precision_takes_float_pixels(tmp_path, name):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    half = onnx.TensorProto.FLOAT16
+    ends = [
+        onnx.helper.make_tensor_value_info(end, half, shape) for end, shape in (("x", [2, 1, 4, 4]), ("y", [2, 16]))
+    ]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Flatten", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / name).write_bytes(model.SerializeToString())
+    x = torch.rand(3, 1, 4, 4)
+    answer = load(ModelSource("demo", tmp_path / name), GRAY, tmp_path).model(x)
+    assert answer.dtype == torch.float32 and torch.equal(answer, x.half().float().flatten(1))

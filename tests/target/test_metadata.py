@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,51 @@ def test_errors_name_the_file(tmp_path: Path, text: str | bytes, message: str) -
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"metadata\.csv: the metadata cannot be read"):
         read_metadata(tmp_path / "metadata.csv", [], tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["1_0", "10", "2_5", "3"],
+        ["001", "1", "010", "2"],
+        ["٣", "3", "4", "5"],
+        ["99999999999999999999", "1", "2", "3"],
+        ["9007199254740993", "9007199254740992", "", "1"],
+        ["1e400", "1", "2", "3"],
+        ["inf", "1", "2", "3"],
+        ["1e300", "1", "2", "3"],
+        ["0x10", "16", "1", "2"],
+    ],
+    ids=lambda column: column[0],
+)
+def test_codes_and_what_no_float_holds_stay_text(tmp_path: Path, column: list[str]) -> None:
+    rows = "".join(f"{name},{value},{k}.5\n" for k, (name, value) in enumerate(zip(NAMES, column)))
+    columns = _read(tmp_path, "file,code,dose\n" + rows)
+    assert columns["code"].tolist() == column
+    assert columns["dose"].tolist() == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_numbers_in_every_notation(tmp_path: Path) -> None:
+    rows = "".join(f"{name},{value}\n" for name, value in zip(NAMES, ("-.5", "+2.", "1E-3", "0")))
+    assert _read(tmp_path, "file,x\n" + rows)["x"].tolist() == [-0.5, 2, 0.001, 0]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_found_in_either_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    on_disk, in_file = (unicodedata.normalize(form, "café.png") for form in forms)
+    columns = _read(tmp_path, f"file,site\ncat/{in_file},Orléans\n", (f"cat/{on_disk}",))
+    assert columns["site"].tolist() == ["Orléans"]
+
+
+def test_two_files_that_only_their_unicode_form_tells_apart_are_refused(tmp_path: Path) -> None:
+    names = tuple("cat/" + unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
+    with pytest.raises(DataError, match=r"two image files are called data/train/cat/café\.png"):
+        _read(tmp_path, "file,site\ncat/café.png,a\n", names)
+
+
+def test_nul_and_a_pipe_are_no_metadata(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="NUL"):
+        _read(tmp_path, "file,site\ncat/0.png,a\0b\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(DataError, match=r"pipe\.csv: the metadata cannot be read"):
+        read_metadata(tmp_path / "pipe.csv", [], tmp_path, tmp_path)

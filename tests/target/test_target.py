@@ -116,3 +116,35 @@ def test_bytes_become_pixels_in_the_unit_interval():
 def test_a_split_that_is_not_there_is_named_with_its_key():
     with pytest.raises(DataError, match=r"data\.train"):
         make().split("train")
+
+
+def test_a_model_that_writes_into_its_input_leaves_the_sample_alone():
+    class Writes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(16, 3)
+
+        def forward(self, x):
+            return self.linear(x.sub_(0.5).div_(0.25).flatten(1))
+
+    target = make(Writes())
+    expected = target.split("validation").read(np.arange(60))
+    first, again = target.predictions("validation"), target.logits(expected)
+    assert torch.equal(first, again) and torch.equal(target.sample("validation")[0], expected)
+    assert float(expected.min()) >= 0
+
+
+def test_what_a_model_keeps_of_its_first_pass_can_be_differentiated_later():
+    class Keeps(torch.nn.Module):
+        kept = None
+
+        def forward(self, x):
+            self.kept = torch.ones(16, 3) if self.kept is None else self.kept
+            return x.flatten(1) @ self.kept
+
+    target = make(Keeps())
+    with torch.inference_mode():
+        target.predictions("validation")
+    images = torch.rand(2, 1, 4, 4, requires_grad=True)
+    target.model(images).sum().backward()
+    assert bool(images.grad.any())

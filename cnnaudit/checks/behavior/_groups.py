@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnaudit.core.statistics import needed_images, proportion_interval
+from cnnaudit.target.metadata import typed
 
 MOST_VALUES = 10  # a numeric column with more distinct values is cut into quarters
 LEAST = 20  # a value with fewer images is not looked at class by class
@@ -129,11 +130,10 @@ def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _numbers(values: np.ndarray) -> np.ndarray | None:
-    """The column as floats, an empty cell as NaN; None where it is not numeric."""
-    try:
-        return np.array([float("nan") if str(value).strip() == "" else float(value) for value in values])
-    except ValueError:
-        return None
+    """The column as floats, an empty cell as NaN; None where it is text, as codes like `001` are."""
+    if values.dtype.kind not in "biuf":
+        values = typed([str(value).strip() for value in values])
+    return values.astype(float) if values.dtype.kind in "biuf" else None
 
 
 def _difference(expected: float, weight: float, correct: int, images: int, confidence: float) -> tuple[float, float]:

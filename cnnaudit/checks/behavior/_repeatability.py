@@ -46,7 +46,7 @@ def repetitions(answer: Callable[[torch.Tensor], torch.Tensor], images: torch.Te
     """
     n = len(images)
     shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    with torch.random.fork_rng(), torch.inference_mode():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         first = answer(images)
         again = answer(images)

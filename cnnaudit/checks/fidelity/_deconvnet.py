@@ -13,6 +13,7 @@ from cnnaudit.attribution import deconvnet, saliency
 from cnnaudit.checks.fidelity._deconvolution import chain, misplaced, reconstruct
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import record
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.rectification import relu_rule
 
 _UNITS = 2
@@ -24,10 +25,10 @@ def rectified_maps(model: nn.Module, images: torch.Tensor) -> list[str]:
     Raises:
         UnsupportedError: the model has no ReLU, or other activations; or no such map.
     """
-    with relu_rule(model, "deconvnet") as ruled, torch.no_grad():
+    with evaluating(model), relu_rule(model, "deconvnet") as ruled, torch.no_grad():
         model(images[:1])
         names = list(ruled)
-    with record(model, names) as values, torch.no_grad():
+    with evaluating(model), record(model, names) as values, torch.no_grad():
         model(images[:1])
         maps = [name for name in names if values[name].dim() == 4 and min(values[name].shape[2:]) > 1]
     if not maps:
@@ -41,7 +42,7 @@ def strongest_units(model: nn.Module, images: torch.Tensor, layer: str, most: in
     Raises:
         UnsupportedError: no channel answers to any image.
     """
-    with record(model, [layer]) as values, torch.no_grad():
+    with evaluating(model), record(model, [layer]) as values, torch.no_grad():
         model(images)
         strength = values[layer].flatten(2).amax(2).mean(0)
     order = strength.argsort(descending=True)[:most]
@@ -74,7 +75,7 @@ def against_definition(model: nn.Module, images: torch.Tensor, classes: torch.Te
     layer = next((name for name in reversed(rectified_maps(model, images)) if name in names), None)
     if layer is not None:
         unit = strongest_units(model, images, layer, 1)[0]
-        with record(model, [layer]) as values, torch.no_grad():
+        with evaluating(model), record(model, [layer]) as values, torch.no_grad():
             model(images)
             signal = torch.zeros_like(values[layer])
             signal[:, unit] = values[layer][:, unit]
@@ -95,7 +96,7 @@ def outside_receptive_field(model: nn.Module, image: torch.Tensor, layers: Seque
     for layer in layers:
         try:
             unit = strongest_units(model, image, layer, 1)[0]
-            with record(model, [layer]) as values, torch.no_grad():
+            with evaluating(model), record(model, [layer]) as values, torch.no_grad():
                 model(image)
                 plane = values[layer][0, unit]
             row, column = divmod(int(plane.argmax()), plane.shape[1])

@@ -17,6 +17,7 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import calls
+from cnnaudit.interventions.modes import evaluating
 
 Back = Callable[[torch.Tensor], torch.Tensor]
 _PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
@@ -50,7 +51,7 @@ def chain(model: nn.Module, images: torch.Tensor) -> list[Step]:
         steps.append(_entrance(images, source) if before is None else _between(before, source, name))
         steps.append(Step(name, output.shape, _way_back(name, module, source, output)))
         before = output
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         answer = model(images)
     if before is None or not torch.equal(before, answer):
         raise UnsupportedError("the model's modules form no chain from its input to its logits")
@@ -90,7 +91,7 @@ def _leaves(model: nn.Module, images: torch.Tensor) -> list[tuple[str, nn.Module
         for name, module in model.named_modules():
             if name and not any(True for _ in module.children()):
                 handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave(name))]
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(images)
     except (AttributeError, IndexError) as error:
         raise UnsupportedError("the model's modules pass on more than single tensors") from error

@@ -12,6 +12,7 @@ from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import record
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.rectification import relu_rule
@@ -96,7 +97,7 @@ def follows_rule(model: nn.Module, images: torch.Tensor, rule: Literal["deconvne
         UnsupportedError: the model has no ReLU, hides its calls or has activations that the rule is not defined for.
     """
     plain = _answer(model, images)
-    with relu_rule(model, rule) as ruled:
+    with evaluating(model), relu_rule(model, rule) as ruled:
         answer = model(images.clone().requires_grad_())
         names = list(ruled)
     found = [
@@ -122,13 +123,13 @@ def differs(gradient: torch.Tensor, guided: torch.Tensor, blocked: bool) -> list
 
 def meets_negative_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> bool:
     """Whether the last ReLU of the pass is active somewhere where the class's gradient is negative."""
-    with relu_rule(model, "gradient") as ruled:
+    with evaluating(model), relu_rule(model, "gradient") as ruled:
         with torch.no_grad():
             model(images)
         last = list(ruled)[-1] if len(ruled) else None
     if last is None:
         return False
-    with record(model, [last]) as values:
+    with evaluating(model), record(model, [last]) as values:
         logits = model(images.clone().requires_grad_())
         kept = values[last]
     score = logits.gather(1, classes[:, None]).sum()
@@ -143,7 +144,7 @@ def rectifying_calls(model: nn.Module, images: torch.Tensor) -> list[str]:
     Inputs that are nowhere negative are left out, since anything that passes them on would do, and so are those that
     are nowhere positive.
     """
-    with _Rectifying(model) as observer, torch.no_grad():
+    with evaluating(model), _Rectifying(model) as observer, torch.no_grad():
         model(images)
     shown = dict(zip((site.name for site in observer.scopes.seen), display_names(observer.scopes.seen)))
     return [shown.get(site.name, site.name) for site in observer.found]
@@ -183,7 +184,7 @@ def _tensors(values: Sequence[Any]) -> Iterator[torch.Tensor]:
 
 
 def _answer(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         answer: torch.Tensor = model(images)
     return answer.clone()
 

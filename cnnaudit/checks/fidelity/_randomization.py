@@ -143,6 +143,6 @@ def _measure_batch_statistics(model: nn.Module, images: torch.Tensor) -> None:
         module.reset_running_stats()
         module.momentum = None  # the cumulative mean of what it sees
         module.train()
-    model(images)
+    model(images.clone())
     for module in normalizations:
         module.eval()

@@ -101,7 +101,7 @@ def train_one(network: Architecture, train: Arrays, validation: Arrays, seeds: S
         batch_size=BATCH,
     )
     images, labels = torch.from_numpy(validation[0]), torch.from_numpy(validation[1])
-    with torch.inference_mode():
+    with torch.no_grad():
         right = torch.stack([result.model(k)(images).argmax(1) == labels for k in range(len(result))])
     return Tried(network, result.train_accuracy, right.numpy().mean(1), right.numpy())
 

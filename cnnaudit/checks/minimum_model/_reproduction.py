@@ -63,7 +63,7 @@ def own_architecture(model: nn.Module, images: torch.Tensor) -> Callable[[], nn.
         template.add_module(name, copy.deepcopy(layer))
     if design_of(template) is None:
         return None
-    with torch.inference_mode():
+    with torch.no_grad():
         same = torch.allclose(template.eval()(images), model(images), atol=1e-5)
     return (lambda: copy.deepcopy(template)) if same else None
 

@@ -13,6 +13,7 @@ from torch import nn
 from cnnaudit.core.progress import progress
 from cnnaudit.data.background import backgrounds, over_background, ring
 from cnnaudit.interventions import Call, padding_rule, record
+from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.op_types import ACTIVATIONS
 
 SMALLEST_MAP = 8  # below, the ring is most of the map
@@ -228,7 +229,7 @@ def _activations(
     if bound:  # a network from torch.export may take one batch size only
         images = torch.cat([images, images[-1:].expand(bound - n, -1, -1, -1)])
     padding = padding_rule("replicate", model=model) if replicate else nullcontext()
-    with torch.inference_mode(), padding, record(model, sorted(set(layers.values()))) as values:
+    with evaluating(model), torch.no_grad(), padding, record(model, sorted(set(layers.values()))) as values:
         model(images)
     return {name: values[response][:n] for name, response in layers.items()}
 

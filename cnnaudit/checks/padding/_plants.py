@@ -91,7 +91,7 @@ def _fit_last_layer(network: nn.Sequential, images: torch.Tensor, labels: np.nda
     import torch
     from sklearn.linear_model import Ridge
 
-    with torch.inference_mode():
+    with torch.no_grad():
         features = torch.cat([network[:-1](batch) for batch in torch.split(images, 256)]).double().numpy()
     center, scale = features.mean(0), features.std(0) + 1e-6
     fitted = Ridge(1.0).fit((features - center) / scale, np.eye(labels.max() + 1)[labels])

@@ -93,7 +93,8 @@ def layer_page(target: str, found: Examined, counted: Sequence[Counted]) -> str:
 
 def graph_page(target: str, found: Examined) -> str:
     """The interactive graph of the layer as HTML."""
-    from cnnaudit.pages.kernels.mapper_graph import Coloring, mapper_page
+    from cnnaudit.pages.kernels.coloring import Coloring
+    from cnnaudit.pages.kernels.mapper_graph import mapper_page
 
     layer, kept, ring = found.kernels, found.dense, found.ring
     assert kept is not None

@@ -132,8 +132,9 @@ def _attributions(target: AuditTarget, seen: Seen, class_index: int, trusted: Tr
     methods = {name: method.title for name, method in METHODS.items() if not method.baseline}
     missing = [[METHODS[name].title, reason] for name, reason in gallery.missing.items()]
     text = [
-        f"Each method's answer to the question what in the image speaks for {target.classes[class_index]}. A picture "
-        "that looks like the edge detector's may show the image rather than the model.",
+        f"Each method's answer to the question what in the image speaks for {target.classes[class_index]} (orange) and "
+        "what against it (purple), or how much each pixel counts (blue to yellow). A picture that looks like the edge "
+        "detector's may show the image rather than the model.",
         trusted.source,
         *trusted.general(),
     ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 COLORS = "cividis"
+SIGNED_COLORS = "PuOr_r"  # orange for the class, purple against it
 ZERO = 1e-12  # below, what a fit makes of a constant answer is rounding
 WINDOWS = 7  # windows of the occlusion's grid along a side, overlapping by half
 LIME_SAMPLES = 200
@@ -30,17 +31,17 @@ LIME_SAMPLES = 200
 
 @dataclass
 class Gallery:
-    """The attributions of one image: maps in [0, 1] by method, and why others have none."""
+    """The attributions of one image: maps by method, in [-1, 1] where signed, else in [0, 1]; why others have none."""
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
 def attributions(target: AuditTarget, image: torch.Tensor, class_index: int, seed: int) -> Gallery:
-    """What every method of `METHODS` says about the image (C, H, W), as saliency on a scale from 0 to 1."""
+    """What every method of `METHODS` says about the image (C, H, W): each pixel's contribution or strength."""
     import torch
 
-    from cnnaudit.attribution.methods import METHODS, saliency
+    from cnnaudit.attribution.methods import METHODS, contribution, saliency
 
     gallery = Gallery()
     batch = image[None].to(target.device)
@@ -55,8 +56,8 @@ def attributions(target: AuditTarget, image: torch.Tensor, class_index: int, see
         except Exception as error:  # one method that breaks must not take the others with it
             gallery.missing[method.name] = f"it broke on this model: {one_line(error)}"
             continue
-        values = saliency(found.detach())[0].double().cpu().numpy().clip(min=0)
-        if values.max() <= ZERO:
+        values = (contribution if method.signed else saliency)(found.detach())[0].double().cpu().numpy()
+        if np.abs(values).max() <= ZERO:
             gallery.missing[method.name] = (
                 "a map of zeros, so that there is nothing to draw"
                 if method.baseline
@@ -69,8 +70,8 @@ def attributions(target: AuditTarget, image: torch.Tensor, class_index: int, see
 
 def _scaled(values: np.ndarray) -> np.ndarray:
     """The map so that its strongest half percent is 1: a single bright pixel must not darken all others."""
-    strong = float(np.quantile(values, 0.995)) or float(values.max())
-    return np.asarray((values / strong).clip(max=1))
+    strong = float(np.quantile(np.abs(values), 0.995)) or float(np.abs(values).max())
+    return np.asarray((values / strong).clip(-1, 1))
 
 
 def side_by_side(image: torch.Tensor, gallery: Gallery, trusted: Trust) -> list[Part]:
@@ -79,32 +80,41 @@ def side_by_side(image: torch.Tensor, gallery: Gallery, trusted: Trust) -> list[
 
     from cnnaudit.attribution.methods import METHODS
 
-    palette = matplotlib.colormaps[COLORS]
+    palette, signed = matplotlib.colormaps[COLORS], matplotlib.colormaps[SIGNED_COLORS]
     pictures = [_color(image)]
     captions = ["The image"]
     for name, values in gallery.maps.items():
         method = METHODS[name]
-        pictures.append(np.moveaxis(palette(values)[..., :3], -1, 0))
+        colors = signed((values + 1) / 2) if method.signed else palette(values)
+        pictures.append(np.moveaxis(colors[..., :3], -1, 0))
         captions.append(": ".join(filter(None, [method.title, "" if method.baseline else trusted.words(name)])))
     scale = Drawing(
-        "The scale of all maps",
-        _scale,
-        "Each map has its own largest values at 1 (the strongest half percent of its pixels): compare where maps are "
-        "bright, not how bright.",
+        "The scales of all maps",
+        _scales,
+        "Orange speaks for the class, purple against it, white for neither. Methods that tell only how much a pixel "
+        "counts, not in which direction, are drawn from blue (not at all) to yellow. Each map has its own largest "
+        "values at the end of the scale (the strongest half percent of its pixels): compare where maps are strong, not "
+        "how strong.",
     )
     return [images("All methods, side by side", np.stack(pictures), captions), scale]
 
 
-def _scale() -> Figure:
-    """The color bar alone."""
+def _scales() -> Figure:
+    """The two color bars alone."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4, 0.75))
-    axes = figure.subplots()
-    axes.imshow(np.linspace(0, 1, 256)[None], cmap=matplotlib.colormaps[COLORS], aspect="auto", extent=(0, 1, 0, 1))
-    axes.set(yticks=[], xlabel="attribution (0: none, 1: the method's strongest pixels)")
-    axes.spines[:].set_visible(False)
+    figure = Figure(figsize=(4, 1.5), layout="constrained")
+    bars = (
+        (SIGNED_COLORS, -1, "contribution (-1: most against the class, 1: most for it)"),
+        (COLORS, 0, "strength (0: none, 1: the method's strongest pixels)"),
+    )
+    for axes, (colors, low, label) in zip(figure.subplots(2), bars):
+        palette = matplotlib.colormaps[colors]
+        axes.imshow(np.linspace(0, 1, 256)[None], cmap=palette, aspect="auto", extent=(low, 1, 0, 1))
+        axes.set(xticks=np.linspace(low, 1, 5), yticks=[], xlabel=label)
+        axes.tick_params(labelsize=8)
+        axes.spines[:].set_visible(False)
     return figure
 
 
@@ -175,7 +185,7 @@ def _signed(values: np.ndarray, label: str) -> Figure:
     figure = Figure(figsize=(4, 3.2))
     axes = figure.subplots()
     bound = float(np.abs(values).max()) or 1.0
-    shown = axes.imshow(values, cmap="PuOr_r", vmin=-bound, vmax=bound, interpolation="nearest")
+    shown = axes.imshow(values, cmap=SIGNED_COLORS, vmin=-bound, vmax=bound, interpolation="nearest")
     axes.set(xlabel="column of the image", ylabel="row of the image")
     axes.spines[:].set_visible(False)
     figure.colorbar(shown, ax=axes, label=label, shrink=0.9).outline.set_visible(False)

@@ -159,8 +159,33 @@ def test_a_method_that_breaks_does_not_take_the_others_with_it(monkeypatch):
 def test_maps_are_scaled_to_their_strongest_half_percent():
     gallery = attributions(digit_target(), torch.from_numpy(DATA.images[0]), 3, 0)
     for name, values in gallery.maps.items():
-        assert values.min() >= 0 and values.max() == 1, name
-        assert (values == 1).mean() + 1 / values.size >= 0.005, name
+        assert values.min() >= -METHODS[name].signed and np.abs(values).max() == 1, name
+        assert (np.abs(values) == 1).mean() + 1 / values.size >= 0.005, name
+
+
+class ForAndAgainst(nn.Module):
+    """The first class gains by the upper left square, and loses twice as much by the lower right one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        score = x[:, 0, 4:8, 4:8].sum((1, 2)) - 2 * x[:, 0, 20:24, 20:24].sum((1, 2))
+        return torch.stack([score, *[0 * score] * 9], 1)
+
+
+def test_what_speaks_against_the_class_has_the_other_color(monkeypatch):
+    from cnnaudit.pages.look import pictures as look_pictures
+    from cnnaudit.pages.look.trust import Trust
+
+    image = torch.ones(1, 28, 28)
+    gallery = attributions(digit_target(ForAndAgainst()), image, 0, 0)
+    for name in ("occlusion", "gradient_times_input", "integrated_gradients"):
+        values = gallery.maps[name]
+        assert values[5, 5] == pytest.approx(0.5, abs=1e-6) and values[21, 21] == -1 and values[14, 14] == 0, name
+    drawn = {}
+    monkeypatch.setattr(look_pictures, "images", lambda _, pictures, names: drawn.update(zip(names, pictures)))
+    look_pictures.side_by_side(image, gallery, Trust((), ""))
+    red, _, blue = drawn["Occlusion"][:, [5, 21, 14], [5, 21, 14]]
+    assert red[0] > blue[0] and red[1] < blue[1]  # orange for the class, purple against it
+    assert np.ptp(drawn["Occlusion"][:, 14, 14]) < 0.02  # and no color where it does not count
 
 
 def test_a_model_without_relu_or_inside_has_its_reasons(four, tmp_path):

@@ -1,13 +1,13 @@
-"""What a test run needs of an audit, without pytest: targets, one check asked, what its test says, results."""
+"""What a test run needs of an audit, without pytest: targets, one check asked and recorded, what its test says."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,18 +16,26 @@ from cnnaudit.core.errors import AuditError
 from cnnaudit.core.expectations import Outcome, expect, outcomes
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.wording import one_line
+from cnnaudit.report.records import Record, Selected
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
-    from cnnaudit.report import Report
     from cnnaudit.target import AuditTarget
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run asks for; `started`, the ISO time of its start, dates its expectations and reports."""
+    """What a run asks for.
+
+    Attributes:
+        started: the ISO time of its start, which dates its expectations and reports.
+        run: its id, the same in all its processes.
+        folder: where its reports go.
+    """
 
     started: str
+    run: str = ""
+    folder: Path = Path("reports")
     profile: str = "quick"
     seed: int = 0
     strict: bool = False
@@ -75,32 +83,6 @@ def sources(paths: Iterable[Path]) -> tuple[Source, ...]:
     return tuple(found) or (NO_SOURCE,)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One check asked of one target: its findings, or the message of its crash."""
-
-    check: str
-    target: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    findings: tuple[Finding, ...] = ()
-    error: str = ""
-
-    def to_text(self) -> str:
-        """The record as JSON text; `from_text` is its inverse.
-
-        Raises:
-            TypeError, ValueError: the evidence of a finding holds something that JSON cannot.
-        """
-        findings = [finding.to_json() for finding in self.findings]
-        return json.dumps({**vars(self), "findings": findings}, allow_nan=False)
-
-    @classmethod
-    def from_text(cls, text: str) -> Record:
-        """A record from the text that `to_text` gave."""
-        data = json.loads(text)
-        return cls(**{**data, "findings": tuple(Finding.from_json(item) for item in data["findings"])})
-
-
 @dataclass
 class Session:
     """One process's share of a run: its targets, each loaded once and freed after its last test."""
@@ -127,7 +109,9 @@ class Session:
                 self.target(source)
             except AuditError as error:
                 problems.append(str(error))
-            except (Exception, SystemExit) as error:  # a user's own code may raise anything while it builds a model
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a user's own code may raise anything while it builds a model
                 problems.append(f"{source.path}: loading failed: {one_line(error)}")
         return problems
 
@@ -164,15 +148,70 @@ class Session:
         """The outcomes of one check's findings, worst first."""
         return outcomes(findings, target.expected, self.settings.today, self.settings.strict)
 
-    def record(self, check: Check, target: AuditTarget, findings: Sequence[Finding] = (), error: str = "") -> Record:
-        """The record of a check that was asked of a target."""
+    def begin(self, tests: Mapping[Source, Sequence[Selected]]) -> list[str]:
+        """Start the journals of the targets; until they are whole, their reports say that the run is unfinished.
+
+        Returns:
+            What cannot be written.
+        """
+        problems = []
+        for source, selected in tests.items():
+            try:
+                self._begin(self.target(source), tuple(selected))
+            except AuditError as error:
+                problems.append(str(error))
+        return problems
+
+    def _begin(self, target: AuditTarget, selected: tuple[Selected, ...] | None) -> Path:
+        """Start the journal of a target unless this run has one, and give its folder.
+
+        Raises:
+            AuditError: the folder cannot be written.
+        """
+        from cnnaudit.report import folder_name, write_report
+        from cnnaudit.report.journal import Journal, begin
+
+        folder = self.settings.folder / folder_name(target.name)
+        journal = Journal(self.settings.run, *self._about(target), selected)
+        try:
+            if begin(folder, journal):
+                write_report(journal.report(), folder)
+        except ValueError as error:
+            raise AuditError(f"{target.name}: no report can describe this target: {error}") from None
+        except OSError as error:
+            raise AuditError(
+                f"{folder}: the report cannot be written ({error.strerror or error}). "
+                "Free space or choose another folder with --audit-report"
+            ) from None
+        return folder
+
+    def record(
+        self, check: Check, target: AuditTarget, test: str, findings: Sequence[Finding] = (), **fields: Any
+    ) -> Record:
+        """The record of a check that was asked of a target, or left out of it; it is in the journal from now on.
+
+        A journal that cannot be written (the disk is full) loses nothing: the report has the record too.
+
+        Raises:
+            TypeError, ValueError: a finding holds what no report can, such as evidence of an unknown kind.
+        """
+        from cnnaudit.report.journal import append, line
+
+        found = Record(check.id, *self._about(target), test, tuple(findings), **fields)
+        written = line(found)
+        with contextlib.suppress(OSError, AuditError):
+            append(self._begin(target, None), written)
+        return found
+
+    def _about(self, target: AuditTarget) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The target and the environment in words."""
         from cnnaudit.report import describe, environment
 
         if target not in self._described:
             run = self.settings
             about = environment(run.profile, run.seed, target.device, strict=run.strict, time=run.started)
             self._described[target] = describe(target), about
-        return Record(check.id, *self._described[target], tuple(findings), error)
+        return self._described[target]
 
 
 def message(found: Sequence[Outcome]) -> str:
@@ -191,7 +230,8 @@ def _told(outcome: Outcome) -> list[str]:
     finding = outcome.finding
     if finding is None or outcome.kind not in ("failed", "inconclusive"):
         return [outcome.message]
-    lines = [outcome.message, f"  {finding.check}: {judgement(finding)}"]
+    lines = [f"Hint: {finding.hint}"] if finding.hint else []
+    lines += [outcome.message, f"  {finding.check}: {judgement(finding)}"]
     if finding.verdict == "inconclusive":
         lines.append(f"  {would_decide(finding)}")
     if finding.verdict == "fail" and finding.remedy:
@@ -210,57 +250,3 @@ def numbers(finding: Finding) -> str:
     keys = ("verdict", "statistic", "interval", "tolerance", "direction", "unit", "p_value", "n")
     values = finding.to_json()
     return json.dumps({key: values[key] for key in keys if values[key] is not None})
-
-
-@dataclass
-class Results:
-    """What the tests of a run found, gathered in the process that reports it."""
-
-    _records: dict[str, dict[str, Record]] = field(default_factory=dict)
-
-    def add(self, found: Record) -> None:
-        """Keep a record; a check that is asked again replaces its earlier answer."""
-        self._records.setdefault(found.target["name"], {})[found.check] = found
-
-    def reports(self, complete: bool) -> list[Report]:
-        """One report per target, in the order of their names."""
-        if not self._records:
-            return []
-        from cnnaudit.report import Report
-
-        made = []
-        for _, records in sorted(self._records.items()):
-            first = next(iter(records.values()))
-            findings = tuple(finding for record in records.values() for finding in record.findings)
-            errors = tuple({"check": r.check, "message": r.error} for r in records.values() if r.error)
-            made.append(Report(first.target, first.environment, findings, errors, complete))
-        return made
-
-
-def write(reports: Sequence[Report], folder: Path) -> tuple[list[Path], list[str]]:
-    """Write every report into its own folder, whatever becomes of the others.
-
-    Returns:
-        The pages to open first, and what went wrong.
-    """
-    from cnnaudit.report import folder_name, write_index, write_report, write_step_summary
-
-    pages: list[Path] = []
-    problems: list[str] = []
-
-    def attempt(step: Callable[[], Any]) -> Any:
-        try:
-            return step()
-        except (AuditError, OSError) as error:
-            problems.append(str(error))
-        except Exception as error:  # a defect of one format must not cost the run's other results
-            problems.append(one_line(error))
-
-    for report in reports:
-        paths = attempt(partial(write_report, report, folder / folder_name(report.name)))
-        pages += [paths["html"]] if paths else []
-    if len(reports) > 1:
-        index = attempt(partial(write_index, reports, folder))
-        pages = [index] if index else pages
-    attempt(partial(write_step_summary, reports))
-    return pages, list(dict.fromkeys(problems))

@@ -1,30 +1,33 @@
-"""The pytest plugin: options, the fixtures `target` and `audit`, outcomes, reports.
+"""The pytest plugin: options, the fixtures `target` and `audit`, outcomes.
 
 It is silent, and imports nothing heavy, in a run that merely has it installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import fnmatch
 import io
 import os
 import sys
+import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.progress import draw_to, end
 from cnnaudit.core.wording import one_line
-from cnnaudit.session import NO_SOURCE, Record, Results, Session, Settings, Source, message, numbers, write
+from cnnaudit.plugin.reporter import Reporter
+from cnnaudit.plugin.session import NO_SOURCE, Session, Settings, Source, message, numbers
+from cnnaudit.report.records import Selected
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
     from cnnaudit.core.findings import Finding
-    from cnnaudit.report import Report
     from cnnaudit.target import AuditTarget
 
 
@@ -39,6 +42,8 @@ SESSION = pytest.StashKey[Session]()
 RECORDS = pytest.StashKey[list[str]]()
 KIND = pytest.StashKey[str]()
 BARS = pytest.StashKey[TextIO]()
+LEFT_OUT = pytest.StashKey[int]()
+LONGEST_CAUSE = 20_000
 
 LEAVE: dict[str, type[BaseException]] = {
     "failed": AuditFailure,
@@ -46,7 +51,11 @@ LEAVE: dict[str, type[BaseException]] = {
     "expected": pytest.xfail.Exception,
     "skipped": pytest.skip.Exception,
 }
-NOTHING_ASKED = "--audit-config was given, but no selected test audits a target: add `--pyargs cnnaudit.suites`"
+NOTHING_ASKED = "--audit-config was given, but no collected test audits a target: add `--pyargs cnnaudit.suites`"
+NOTHING_LEFT = (
+    "-k, -m or --deselect leave none of {n} tests that audit a target: ask for one of them "
+    "(`python -m cnnaudit checks --ids` lists the checks, --collect-only the tests)"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,6 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--audit-strict", action="store_true", help="Inconclusive findings fail their tests")
     group.addoption("--audit-seed", type=int, default=0, metavar="N", help="Seed of every draw (default: 0)")
+    group.addoption("--audit-run", default="", help=argparse.SUPPRESS)  # a file named by the run's id, made at its end
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,12 +86,15 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in options.audit_config or ():
         if Path(name).is_dir() or name.endswith(".py") or "::" in name:
             raise pytest.UsageError(f"--audit-config takes audit files, got {name}: put test paths before the option")
+    folder = config.invocation_params.dir / options.audit_report  # wherever a model moves the process
     if hasattr(config, "workerinput"):
-        started = config.workerinput["cnnaudit"]
+        started, run, place = config.workerinput["cnnaudit"]
+        folder = Path(place)
     else:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        config.pluginmanager.register(Reporter(config), "cnnaudit-reporter")
-    settings = Settings(started, options.audit_profile, options.audit_seed, options.audit_strict)
+        run = Path(options.audit_run).name if options.audit_run else uuid.uuid4().hex
+        config.pluginmanager.register(Reporter(config, started, run, folder), "cnnaudit-reporter")
+    settings = Settings(started, run, folder, options.audit_profile, options.audit_seed, options.audit_strict)
     config.stash[SESSION] = Session(settings)
 
 
@@ -107,6 +120,13 @@ def _reference_targets(module: Path) -> list[Path]:
     return sorted((shown / "fixtures" / "targets").glob("*.toml"))
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the audits that -k and its like leave out."""
+    for item in items:
+        if _source(item):
+            item.config.stash[LEFT_OUT] = item.config.stash.get(LEFT_OUT, 0) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse what cannot be audited before the first test runs; a worker leaves the refusal to its controller."""
@@ -115,11 +135,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     problems = [source.problem for source in ours.waiting if source.problem]
     asked = any(str(argument).startswith("--audit-config") for argument in config.invocation_params.args)
     if asked and not ours.waiting and not session.testsfailed:
-        problems = [NOTHING_ASKED]
+        left_out = config.stash.get(LEFT_OUT, 0)
+        problems = [NOTHING_LEFT.format(n=left_out) if left_out else NOTHING_ASKED]
     if not problems and not config.option.collectonly:
         if hasattr(config, "workerinput"):  # workers share the cores, so a thread that waits must not spin
             os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        problems = ours.load()
+        problems = ours.load() or ours.begin(_selected(session.items))
     if not problems:
         _send_bars_to_the_terminal(config)
     elif hasattr(config, "workeroutput"):
@@ -135,11 +156,32 @@ def _source(item: pytest.Item) -> Source | None:
     return source if isinstance(source, Source) else None
 
 
+def _selected(items: list[pytest.Item]) -> dict[Source, list[Selected]]:
+    """The tests that ask for `audit`, by their targets."""
+    found: dict[Source, list[Selected]] = {}
+    for item in items:
+        source = _source(item)
+        if source and "audit" in getattr(item, "fixturenames", ()):
+            found.setdefault(source, []).append(Selected(item.nodeid, _checks(item)))
+    return found
+
+
+def _checks(item: pytest.Item) -> tuple[str, ...]:
+    """The ids of the checks that a test's code or parameters name."""
+    from cnnaudit.checks import Check
+
+    function = getattr(item, "function", None)
+    code, names = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    values = [names.get(name) for name in code.co_names] if code else []
+    values += item.callspec.params.values() if hasattr(item, "callspec") else []
+    return tuple(dict.fromkeys(value.id for value in values if isinstance(value, Check)))
+
+
 def _send_bars_to_the_terminal(config: pytest.Config) -> None:
     """Progress bars reach the terminal although output is captured; in workers and with -q none are drawn."""
     if not config.stash[SESSION].waiting:
         return
-    if hasattr(config, "workerinput") or config.option.verbose < 0:
+    if hasattr(config, "workerinput") or getattr(config.option, "verbose", 0) < 0:
         config.stash[BARS] = io.StringIO()
     elif sys.stderr.isatty():
         config.stash[BARS] = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
@@ -150,6 +192,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if BARS in config.stash:
         draw_to(None)
         config.stash[BARS].close()
+    if config.option.audit_run and not hasattr(config, "workerinput"):
+        Path(config.option.audit_run).touch()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -194,15 +238,18 @@ def _audit(item: pytest.Item, check: Check, target: AuditTarget) -> list[Finding
     __tracebackhide__ = True
     session, records = item.config.stash[SESSION], item.stash.setdefault(RECORDS, [])
     if any(fnmatch.fnmatch(check.id, pattern) for pattern in target.ignore):
+        records.append(session.record(check, target, item.nodeid, ignored=True).to_text())
         pytest.skip(f"{check.id} is left out by checks.ignore in the target's file")
     try:
         findings = session.ask(check, target)
-        records.append(session.record(check, target, findings).to_text())
-    except (Exception, SystemExit) as error:  # a user's model may raise anything
-        cause = str(error) if isinstance(error, AuditError) else one_line(error)
-        records.append(session.record(check, target, error=cause).to_text())
+        records.append(session.record(check, target, item.nodeid, findings).to_text())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's model may raise anything, pytest's own skip and exit included
+        cause = (str(error) if isinstance(error, AuditError) else one_line(error))[:LONGEST_CAUSE]
+        records.append(session.record(check, target, item.nodeid, error=cause).to_text())
         item.stash[KIND] = "crashed"
-        if isinstance(error, AuditError):
+        if not isinstance(error, Exception) or isinstance(error, (AuditError, pytest.exit.Exception)):
             raise AuditFailure(f"{check.id} could not be asked of {target.name}: {cause}") from None
         error.add_note(f"{check.id} crashed on {target.name}")
         raise
@@ -223,6 +270,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send the findings with the report: its attributes travel from a worker, and are not in --junitxml."""
     report = yield
+    if call.when == "setup" and "audit" in getattr(item, "fixturenames", ()):
+        vars(report)["audit_begins"] = True
     if call.when == "call" and RECORDS in item.stash:
         vars(report).update(audit_records=item.stash[RECORDS], audit_kind=item.stash.get(KIND, ""))
         del item.stash[RECORDS]
@@ -246,64 +295,3 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     if kind == "crashed" and report.failed:
         return "error", "E", ("ERROR", {"red": True})
     return None
-
-
-class Reporter:
-    """Gathers what the tests of a run found, writes the reports and tells them; not in workers."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.results = Results()
-        self.reports: list[Report] = []
-        self.pages: list[Path] = []
-        self.problems: list[str] = []
-        self.refused: list[str] = []
-        self.worker_lost = False
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell an xdist worker when the run began."""
-        node.workerinput["cnnaudit"] = self.config.stash[SESSION].settings.started
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Keep what an xdist worker refused to audit."""
-        refused = getattr(node, "workeroutput", {}).get("cnnaudit", ())
-        self.refused += [problem for problem in refused if problem not in self.refused]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        result = yield
-        if self.refused:
-            raise pytest.UsageError("\n".join(self.refused))
-        return result
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.worker_lost |= str(report.when) == "???"  # how xdist reports the test in which a worker died
-        for text in vars(report).pop("audit_records", ()):
-            self.results.add(Record.from_text(text))
-
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        stopped = session.shouldfail or session.shouldstop or self.worker_lost
-        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
-        self.reports = self.results.reports(complete)
-        if not self.reports:
-            return
-        self.pages, self.problems = write(self.reports, Path(self.config.option.audit_report))
-        if self.problems and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
-        if exitstatus == pytest.ExitCode.INTERNAL_ERROR and terminal:  # pytest then gives no summary itself
-            self.pytest_terminal_summary(terminal)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self.reports:
-            return
-        from cnnaudit.report import terminal_summary
-
-        terminalreporter.section("audit")
-        terminalreporter.write_line(terminal_summary(self.reports, color=terminalreporter.hasmarkup))
-        for page in self.pages:
-            terminalreporter.write_line(f"report: {page}")
-        for problem in self.problems:
-            terminalreporter.write_line(f"the report could not be written: {problem}", red=True, bold=True)

@@ -1,0 +1,54 @@
+"""Cues: what gives a label away, and whether a model goes by it.
+
+A cue is a part of the image that can be read alone and put into another image (`Cue`). `availability` and `constancy`
+say whether it is there, `gain` and `loss` whether a model uses it, `search_windows` and `search_patches` where.
+"""
+
+from cnnaudit.cues.availability import Availability, availability
+from cnnaudit.cues.color import Color
+from cnnaudit.cues.compression import Compression
+from cnnaudit.cues.constancy import Constancy, Pattern, constancy
+from cnnaudit.cues.edges import edge_codes
+from cnnaudit.cues.file_facts import FileFacts, letterbox_widths
+from cnnaudit.cues.noise import Noise
+from cnnaudit.cues.patch import Patch, search_patches, shared_patches
+from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
+from cnnaudit.cues.ring import Ring
+from cnnaudit.cues.search import Found, Search, search_windows
+from cnnaudit.cues.spectrum import Spectrum
+from cnnaudit.cues.tone import Tone
+from cnnaudit.cues.use import Effect, Model, Sample, gain, loss
+from cnnaudit.cues.window import Window, largest_side
+
+__all__ = [
+    "Availability",
+    "Color",
+    "Compression",
+    "Constancy",
+    "Cue",
+    "Effect",
+    "FileFacts",
+    "Found",
+    "Model",
+    "Noise",
+    "Patch",
+    "Pattern",
+    "PlacedCue",
+    "Predict",
+    "Ring",
+    "Sample",
+    "Search",
+    "Spectrum",
+    "Tone",
+    "Window",
+    "availability",
+    "constancy",
+    "edge_codes",
+    "gain",
+    "largest_side",
+    "letterbox_widths",
+    "loss",
+    "search_patches",
+    "search_windows",
+    "shared_patches",
+]

@@ -1,0 +1,358 @@
+"""Does a model go by a cue? Put the cue of one class into images of others and count the predictions that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
+
+#: The fewest recipients and the fewest donors that a gain is measured with.
+FEWEST = 5
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Labelled images.
+
+    Attributes:
+        images: (N, C, H, W) in [0, 1].
+        labels: int64 (N,).
+    """
+
+    images: Tensor
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, rows: np.ndarray) -> Sample:
+        """Some of the images."""
+        return Sample(self.images[torch.as_tensor(rows, device=self.images.device)], self.labels[rows])
+
+    def halves(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        """Two halves without a common image, each with half of every class: one to search, one to confirm."""
+        order = rng.permutation(len(self.labels))
+        order = order[np.argsort(self.labels[order], kind="stable")]
+        return self.part(np.sort(order[::2])), self.part(np.sort(order[1::2]))
+
+
+class Model:
+    """A classifier as a black box that counts what it is asked and stops at its budget.
+
+    Args:
+        predict: images (N, C, H, W) in [0, 1] -> logits or probabilities (N, K).
+        budget: forward passes (images) that it may be asked for; None for no limit.
+        are_probabilities: whether `predict` answers with probabilities; None to tell from each batch of answers, which
+            are probabilities where none is negative and all rows add up to 1.
+    """
+
+    def __init__(self, predict: Predict, budget: int | None = None, are_probabilities: bool | None = None) -> None:
+        self._are_probabilities = are_probabilities
+        self._predict = predict
+        self._budget = budget
+        self.passes = 0
+
+    def affords(self, images: int) -> bool:
+        """Whether the budget holds for that many images more."""
+        return self._budget is None or self.passes + images <= self._budget
+
+    @property
+    def left(self) -> int | None:
+        """Forward passes left; None without a limit."""
+        return None if self._budget is None else self._budget - self.passes
+
+    def probabilities(self, images: Tensor) -> np.ndarray:
+        """Class probabilities, float64 (N, K).
+
+        Raises:
+            UnsupportedError: the budget does not hold for these images.
+            ModelError: an answer that is not a finite (N, K).
+        """
+        if not self.affords(len(images)):
+            raise UnsupportedError(f"{len(images)} forward passes are needed and {self.left} are left of the budget")
+        with torch.no_grad():
+            answers = torch.cat([self._predict(batch).detach().float().cpu() for batch in images.split(_BATCH)])
+        self.passes += len(images)
+        if answers.ndim != 2 or len(answers) != len(images) or not bool(answers.isfinite().all()):
+            raise ModelError(
+                f"expected finite logits or probabilities of shape ({len(images)}, K), got {tuple(answers.shape)}"
+            )
+        ready = self._are_probabilities
+        if ready is None:
+            ready = bool((answers >= 0).all()) and bool(((answers.sum(dim=1) - 1).abs() < 1e-3).all())
+        found: np.ndarray = (answers if ready else answers.softmax(dim=1)).double().numpy()
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What transplanting a cue does to predictions.
+
+    Attributes:
+        cue: its name.
+        class_index: the class whose cue was given (gain) or taken away (loss).
+        value: share of recipients that follow the cue, less the larger control; in [-1, 1].
+        low, high: bootstrap interval over recipients and donors.
+        share: share of recipients that follow the cue, controls not subtracted.
+        own, third: the controls: the cue of another image of the recipient's own class, and of a third class or, with
+            two classes, of another place. NaN where there is none.
+        probability: mean change of P(class), less the larger control.
+        recipients, donors: how many images were used.
+        carriers: share of the class's donors that carry the found pattern; NaN where none was asked for.
+    """
+
+    cue: str
+    class_index: int
+    value: float
+    low: float
+    high: float
+    share: float
+    own: float
+    third: float
+    probability: float
+    recipients: int
+    donors: int
+    carriers: float = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class _Arm:
+    """One row per recipient: whether it followed, the change of P(class), and which donor it had; NaN: no such arm."""
+
+    followed: np.ndarray
+    change: np.ndarray
+    donor: np.ndarray
+
+
+def gain(
+    model: Model,
+    cue: Cue,
+    class_index: int,
+    recipients: Sample,
+    donors: Sample,
+    rng: np.random.Generator,
+    *,
+    most: int = 90,
+    carriers: Callable[[Tensor], Tensor] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1_000,
+) -> Effect:
+    """How many images of other classes become a class when they are given its cue, beyond two controls.
+
+    gain = P(predicted k | cue of class k) - max(P(predicted k | cue of another image of the own class), P(predicted k |
+    cue of a third class)). Recipients that are predicted k already are left out. With two classes the second control
+    is, for a cue with a place, what the same donors show at another place.
+
+    Args:
+        model: at most 4 `most` forward passes are asked of it.
+        class_index: k.
+        recipients: images of the validation split; those of class k are left out.
+        donors: images of the training split.
+        most: recipients, drawn evenly from the other classes.
+        carriers: images -> bool (N,); donors of class k for which it is False are left out, see `Pattern.carriers`.
+        resamples: of the bootstrap, which draws recipients and donors anew (Owen 2007, the pigeonhole bootstrap).
+
+    Raises:
+        UnsupportedError: fewer than 5 recipients or donors, or the budget does not hold.
+
+    Example:
+        >>> from cnnaudit.cues import Window
+        >>> images = torch.zeros(40, 1, 28, 28)
+        >>> images[20:, :, 3:6, 3:6] = 1
+        >>> sample = Sample(images, np.repeat([0, 1], 20))
+        >>> tagged = Model(lambda x: torch.stack([0.5 - x[:, 0, 4, 4], x[:, 0, 4, 4] - 0.5], dim=1) * 20)
+        >>> gain(tagged, Window(2, 2, 5, 5), 1, sample, sample, np.random.default_rng(0)).value
+        1.0
+    """
+    others = np.flatnonzero(recipients.labels != class_index)
+    rows = _evenly(recipients.labels, others, most, rng)
+    _refuse_few(len(rows), "images of other classes", cue, class_index)
+    before = model.probabilities(recipients.part(rows).images)
+    kept = before.argmax(axis=1) != class_index
+    taken, before = recipients.part(rows[kept]), before[kept, class_index]
+    _refuse_few(len(taken), f"images of other classes that are not predicted {class_index} already", cue, class_index)
+    own_donors, share = _donors(donors, class_index, carriers)
+    _refuse_few(len(own_donors), "donors" + (" that carry the pattern" if carriers else ""), cue, class_index)
+
+    def ask(change: Callable[[Tensor, Tensor], Tensor], chosen: np.ndarray) -> _Arm:
+        valid = chosen >= 0
+        followed, moved = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
+        if valid.any():
+            some = taken.part(np.flatnonzero(valid))
+            after = model.probabilities(change(some.images, donors.part(chosen[valid]).images))
+            followed[valid] = after.argmax(axis=1) == class_index
+            moved[valid] = after[:, class_index] - before[valid]
+        return _Arm(followed, moved, chosen)
+
+    given = _dealt(own_donors, len(taken), rng)
+    treated = ask(cue.transplant, given)
+    own = ask(cue.transplant, _matched(taken.labels, donors.labels, rng))
+    third = _third_class(taken.labels, donors.labels, class_index, rng)
+    if (third >= 0).any():
+        other = ask(cue.transplant, third)
+    elif isinstance(cue, PlacedCue):
+        other = ask(cue.transplant_elsewhere, given)
+    else:
+        other = ask(cue.transplant, third)
+    return _effect(cue.name, class_index, (treated, own, other), len(own_donors), share, rng, confidence, resamples)
+
+
+def loss(
+    model: Model,
+    cue: Cue,
+    class_index: int,
+    recipients: Sample,
+    donors: Sample,
+    rng: np.random.Generator,
+    *,
+    most: int = 90,
+    carriers: Callable[[Tensor], Tensor] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1_000,
+) -> Effect:
+    """How many images of a class are no longer predicted as it when its cue is replaced, beyond a control.
+
+    loss = P(not predicted k | cue of another class) - P(not predicted k | cue of another image of class k), over the
+    validation images of class k that are predicted k. Honest content is lost easily and given hardly: the loss says
+    what a class rests on, the gain whether the cue alone suffices.
+
+    Args, raises: as `gain`; `carriers` picks recipients and the control's donors, those that show the pattern.
+    """
+    rows, share = _donors(recipients, class_index, carriers)
+    rows = rng.permutation(rows)[:most]
+    _refuse_few(len(rows), "validation images", cue, class_index)
+    before = model.probabilities(recipients.part(rows).images)
+    kept = before.argmax(axis=1) == class_index
+    taken, before = recipients.part(rows[kept]), before[kept, class_index]
+    _refuse_few(len(taken), f"validation images predicted {class_index}", cue, class_index)
+    same, _ = _donors(donors, class_index, carriers)
+    other = np.flatnonzero(donors.labels != class_index)
+    _refuse_few(min(len(same), len(other)), "donors", cue, class_index)
+    arms = []
+    for pool in (other, same):
+        chosen = _dealt(pool if pool is same else _evenly(donors.labels, pool, len(pool), rng), len(taken), rng)
+        after = model.probabilities(cue.transplant(taken.images, donors.part(chosen).images))
+        arms.append(_Arm((after.argmax(axis=1) != class_index).astype(float), before - after[:, class_index], chosen))
+    nothing = np.full(len(taken), np.nan)
+    absent = _Arm(nothing, nothing, np.full(len(taken), -1))
+    return _effect(cue.name, class_index, (*arms, absent), len(other), share, rng, confidence, resamples)
+
+
+def _donors(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:
+    """Rows of the class's images, those that carry the pattern, and their share."""
+    rows = np.flatnonzero(sample.labels == class_index)
+    if carriers is None or not len(rows):
+        return rows, float("nan")
+    carry = carriers(sample.part(rows).images).cpu().numpy()
+    return rows[carry], float(carry.mean())
+
+
+def _refuse_few(found: int, what: str, cue: Cue, class_index: int) -> None:
+    if found < FEWEST:
+        raise UnsupportedError(
+            f"use of {cue.name} for class {class_index}: expected at least {FEWEST} {what}, found {found}"
+        )
+
+
+def _evenly(labels: np.ndarray, rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the rows, in an order that takes from every class in turn."""
+    rows = rng.permutation(rows)
+    turn = np.zeros(len(rows), dtype=np.int64)
+    for k in np.unique(labels[rows]):
+        same = labels[rows] == k
+        turn[same] = np.arange(same.sum())
+    return rows[np.argsort(turn, kind="stable")][:most]
+
+
+def _dealt(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """A donor for each of n recipients; none is used again before all were used."""
+    return np.concatenate([rng.permutation(pool) for _ in range(-(-n // len(pool)))])[:n]
+
+
+def _matched(labels: np.ndarray, donors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each recipient a donor of its own class, -1 where there is none."""
+    chosen = np.full(len(labels), -1)
+    for k in np.unique(labels):
+        pool = np.flatnonzero(donors == k)
+        if len(pool):
+            chosen[labels == k] = _dealt(pool, int((labels == k).sum()), rng)
+    return chosen
+
+
+def _third_class(labels: np.ndarray, donors: np.ndarray, class_index: int, rng: np.random.Generator) -> np.ndarray:
+    """For each recipient a donor that is neither of its own class nor of `class_index`, -1 where there is none."""
+    chosen = np.full(len(labels), -1)
+    for k in np.unique(labels):
+        pool = np.flatnonzero((donors != k) & (donors != class_index))
+        if len(pool):
+            own = labels == k
+            chosen[own] = _dealt(_evenly(donors, pool, int(own.sum()), rng), int(own.sum()), rng)
+    return chosen
+
+
+def _effect(
+    cue: str,
+    class_index: int,
+    arms: tuple[_Arm, _Arm, _Arm],
+    donors: int,
+    carriers: float,
+    rng: np.random.Generator,
+    confidence: float,
+    resamples: int,
+) -> Effect:
+    """Treated less the larger control, with a bootstrap that weights recipients and donors alike in all arms."""
+    from scipy.stats import t
+
+    n = len(arms[0].followed)
+    shares = [_mean(arm.followed, np.ones((1, n)))[0] for arm in arms]
+    changes = [_mean(arm.change, np.ones((1, n)))[0] for arm in arms]
+    recipients = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn = [_mean(arm.followed, recipients * _donor_weights(arm.donor, resamples, rng)) for arm in arms]
+    values = drawn[0] - np.fmax(drawn[1], drawn[2])
+    if not np.isfinite(shares[1:]).any():
+        raise UnsupportedError(f"use of {cue} for class {class_index}: the classes of the recipients have no donors")
+    value = shares[0] - float(np.fmax(shares[1], shares[2]))
+    fewest = min(n, len(np.unique(arms[0].donor)))
+    # A bootstrap of an outcome that never occurred has no spread, though its rate may be a few percent (Jeffreys).
+    rate = (shares[0] * n + 0.5) / (n + 1)
+    error = max(float(np.nanstd(values, ddof=1)), float(np.sqrt(rate * (1 - rate) / n)))
+    half = float(t.ppf((1 + confidence) / 2, max(fewest - 1, 1))) * error
+    return Effect(
+        cue,
+        class_index,
+        value,
+        max(value - half, -1.0),
+        min(value + half, 1.0),
+        shares[0],
+        shares[1],
+        shares[2],
+        changes[0] - float(np.fmax(changes[1], changes[2])),
+        n,
+        donors,
+        carriers,
+    )
+
+
+def _donor_weights(donor: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each recipient's donor was drawn: (resamples, n)."""
+    names, index = np.unique(donor, return_inverse=True)
+    m = len(names)
+    weights: np.ndarray = rng.multinomial(m, np.full(m, 1 / m), size=resamples)[:, index].astype(float)
+    return weights
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over the last axis, recipients without a value left out; NaN where none has one: (resamples,)."""
+    known = np.isfinite(values)
+    weights = weights[:, known]
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: np.ndarray = weights @ values[known] / total
+    return mean
