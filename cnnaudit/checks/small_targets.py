@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cnnaudit.target import AuditTarget
+
 Mode = Literal["zeros", "replicate", "reflect", "circular"]
 
 _TRAIN, _VALIDATION = 1_000, 600
