@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
+    from cnnaudit.checks.audit_file import load_target
     from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
-    from cnnaudit.target.config import load_target
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "AuditCrashError": "cnnaudit.checks",
     "audit": "cnnaudit.checks",
-    "load_target": "cnnaudit.target.config",
+    "load_target": "cnnaudit.checks.audit_file",
     "Finding": "cnnaudit.core.findings",
     "Location": "cnnaudit.core.findings",
     "Report": "cnnaudit.report",
@@ -29,14 +29,14 @@ _HOMES = {
 }
 _PACKAGES = (
     "activation",
-    "atlas",
     "attribution",
+    "cues",
     "data",
     "interventions",
     "models",
     "optimization",
     "planted",
-    "statistics",
+    "testing",
     "topology",
     "training",
     "units",

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cnnaudit import __version__, pages
+from cnnaudit.checks import audit_file as config
 from cnnaudit.checks import catalogue
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError
@@ -21,7 +22,6 @@ from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, write_report
 from cnnaudit.report.accept import accept
 from cnnaudit.scaffold import look_at_folder, scaffold
-from cnnaudit.target import config
 
 
 @pytest.fixture

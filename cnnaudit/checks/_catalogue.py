@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import importlib
 import pkgutil
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from cnnaudit.checks.registry import Check
 from cnnaudit.core.errors import AuditError, ConfigError
-from cnnaudit.core.wording import nearest
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -63,22 +61,6 @@ def known_checks() -> Mapping[str, Check]:
 def family(name: str) -> list[Check]:
     """The checks of one of our families, in the order of their ids."""
     return [check for check in _ours().values() if check.family == name]
-
-
-def select(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """The ids that match any of the shell-style patterns, in their own order.
-
-    Raises:
-        ConfigError: a pattern matches nothing; the nearest id is named.
-    """
-    ids = list(ids)
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matches = fnmatch.filter(ids, pattern)
-        if not matches:
-            raise ConfigError(f"no check matches {pattern!r}{nearest(pattern, ids)}")
-        chosen.update(matches)
-    return [id for id in ids if id in chosen]
 
 
 @functools.cache

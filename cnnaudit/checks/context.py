@@ -140,10 +140,17 @@ class CheckContext:
             summary=summary,
             remedy=self.check.remedy if remedy is None else remedy,
             hint=hint,
+            hint=hint,
             reference=self.check.reference,
             locations=tuple(locations),
             evidence=tuple(evidence),
         )
+
+    def _most_images(self) -> int:
+        """The images of the largest split that the check asks for."""
+        splits = self.target.splits
+        asked = [name for name in self.check.needs if name in splits] or list(splits)
+        return max((len(splits[name].labels) for name in asked), default=0)
 
     def judge_share(self, successes: int, n: int, **details: Any) -> Finding:
         """`judge` for a share of `n` images, with its exact interval, p-value and the number that would decide."""
@@ -178,8 +185,8 @@ def verdict(interval: tuple[float, float], tolerance: float, direction: str) -> 
     """Pass with the interval inside the tolerance, fail with it outside, inconclusive between.
 
     Example:
-        >>> verdict((0.0, 0.1), 0.2, "at_most"), verdict((0.1, 0.3), 0.2, "at_most"), verdict((0.1, 0.15), 0.2, "at_least")
-        ('pass', 'inconclusive', 'fail')
+        >>> [verdict(interval, 0.2, "at_most") for interval in ((0.0, 0.1), (0.1, 0.3), (0.25, 0.3))]
+        ['pass', 'inconclusive', 'fail']
     """
     low, high = interval
     if direction == "at_most":

@@ -1,4 +1,4 @@
-"""Measured null distributions: what a check says of clean and of planted targets, stored so that it can be re-judged."""
+"""Measured null distributions: what a check says of clean and of planted targets, stored to be judged again."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Row = Mapping[str, Any]
 def null_distribution(check: str) -> Mapping[str, Any] | None:
     """What was measured for a check's tolerance (the content of its `null_file`), or None.
 
-    `["populations"]` lists, for each clean or defective population, its `statistics` over seeds. Format 2 also keeps the
-    `targets`: seed, statistic and interval of each, from which `rejudge` gives the verdicts at any tolerance. Format 1 is
-    still read.
+    `["populations"]` lists, for each clean or defective population, its `statistics` over seeds. Format 2 also keeps
+    the `targets`: seed, statistic and interval of each, from which `rejudge` gives the verdicts at any tolerance.
+    Format 1 is still read.
     """
     known = known_checks().get(check.partition("[")[0])
     if known is None or not known.null_file.is_file():
@@ -34,7 +34,7 @@ def null_distribution(check: str) -> Mapping[str, Any] | None:
 
 
 def summarize(populations: Sequence[Row], direction: str, tolerance: float) -> dict[str, Any]:
-    """The populations with statistics, quantiles and verdicts at a tolerance; false alarms and power over all of them."""
+    """The populations with statistics, quantiles and verdicts at a tolerance; false alarms and power over all."""
     judged = []
     for population in populations:
         targets = population["targets"]

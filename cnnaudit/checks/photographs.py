@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.registry import Population
 from cnnaudit.checks.populations import FOLDER
+from cnnaudit.checks.registry import Population
 from cnnaudit.core.errors import DataError
 from cnnaudit.target import InputSpec
 

@@ -149,7 +149,7 @@ class Check:
 
     @property
     def null_file(self) -> Path:
-        """Where its measured null distribution is stored: `baselines/null/`, or `null/` beside somebody else's module."""
+        """Where its null distribution is stored: `baselines/null/`, or `null/` beside somebody else's module."""
         if self.module.startswith("cnnaudit."):
             from importlib import resources
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnnaudit.checks._catalogue import catalogue_of
-from cnnaudit.checks._catalogue import select as matching
 from cnnaudit.checks.registry import Check
 from cnnaudit.checks.state import process_state
 from cnnaudit.core.expectations import expect
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.profiles import Profile
+from cnnaudit.core.selection import select as matching
 from cnnaudit.core.statistics import gate_confidence
 
 if TYPE_CHECKING:

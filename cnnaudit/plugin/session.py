@@ -67,7 +67,7 @@ def sources(paths: Iterable[Path]) -> tuple[Source, ...]:
 
     Without any file: the one source `NO_SOURCE`, so that a test that needs a target cannot pass unnoticed.
     """
-    from cnnaudit.target.config import read
+    from cnnaudit.checks.audit_file import read
 
     found: list[Source] = []
     homes: dict[str, Path] = {}
@@ -117,7 +117,7 @@ class Session:
 
     def target(self, source: Source) -> AuditTarget:
         """The target of an audit file."""
-        from cnnaudit.target.config import load_target
+        from cnnaudit.checks.audit_file import load_target
 
         if source.path is None:
             raise AuditError(source.problem)

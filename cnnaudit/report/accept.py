@@ -9,7 +9,8 @@ from cnnaudit.core.files import write_whole
 from cnnaudit.core.toml_text import comment, toml
 from cnnaudit.report import folder_name, load_report
 from cnnaudit.scaffold import audit_command
-from cnnaudit.target.config import PLACEHOLDER, read
+from cnnaudit.checks.audit_file import read
+from cnnaudit.target.config import PLACEHOLDER
 
 
 def accept(config: Path, reports: Path, reason: str | None = None) -> list[str]:

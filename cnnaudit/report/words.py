@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.core.expectations import SEVERITY, Kind
 from cnnaudit.core.findings import Finding
+from cnnaudit.core.profiles import PROFILES
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
@@ -254,10 +255,23 @@ def p_value(p: float) -> str:
 
 
 def would_decide(finding: Finding) -> str:
-    """What would decide an inconclusive finding, in one sentence."""
-    if finding.needed_n is None:
-        return f"It lies on the tolerance: more {finding.n_unit} need not decide."
-    return f"About {finding.needed_n:,} {finding.n_unit} would decide; this run had {finding.n:,}."
+    """What would decide an inconclusive finding, in one sentence: never more images than the target has."""
+    seen, unit, needed = f"{finding.n:,} {finding.n_unit}", finding.n_unit, finding.needed_n
+    if needed is None and (unit != "images" or finding.statistic == finding.tolerance):
+        return f"It lies on the tolerance: more {unit} need not decide."
+    if needed is None:
+        return f"Undecided after {seen}; the target does not have enough images to decide it."
+    larger = _larger_profile(finding.profile, needed) if unit == "images" else None
+    if larger is None:
+        return f"About {needed:,} {unit} would decide; this run had {finding.n:,}."
+    return f"Undecided after {seen}; the {finding.profile} profile stops there. Run with --profile {larger}."
+
+
+def _larger_profile(profile: str, needed: int) -> str | None:
+    """The smallest profile above this one that looks at so many images; None where there is none."""
+    names = list(PROFILES)
+    larger = names[names.index(profile) + 1 :] if profile in names else []
+    return next((name for name in larger if needed <= (PROFILES[name].images or needed)), None)
 
 
 def question(check: str) -> str:

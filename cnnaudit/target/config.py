@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 from cnnaudit.core.errors import AuditError, ConfigError, DataError
 from cnnaudit.core.expectations import Expectation
 from cnnaudit.core.names import printable
+from cnnaudit.core.selection import select
 from cnnaudit.core.wording import nearest, one_line
 from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
+
+KnownIds = Callable[[Sequence[str], Path], Collection[str]]
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
 SPLITS = ("train", "validation")
@@ -39,6 +42,7 @@ class AuditFile:
         splits: `train` and `validation`, whichever the file names.
         classes: in the order of the logits; the sorted folder names where the file gives none.
         metadata: a CSV file, or None.
+        check_modules: modules of somebody else's checks.
         ignore: patterns of check ids to leave out.
         overrides: per check id, `tolerance` and `gate` where the file sets them.
     """
@@ -50,6 +54,7 @@ class AuditFile:
     classes: tuple[str, ...]
     metadata: Path | None
     claims: Claims
+    check_modules: tuple[str, ...]
     ignore: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
     expected: tuple[Expectation, ...]
@@ -60,23 +65,28 @@ class AuditFile:
         return self.model.name
 
 
-def read(path: str | Path) -> AuditFile:
+def read(path: str | Path, known_ids: KnownIds) -> AuditFile:
     """The audit file, checked as a whole without loading the model, the images or torch.
+
+    Args:
+        known_ids: the ids that the file may name, for the modules of checks and the folder of the file.
 
     Raises:
         ConfigError: the file is missing, is no TOML, or has keys or values that are not accepted; `problems`
             lists all of them.
-
-    Example:
-        >>> read("fixtures/targets/digits-lenet.toml").claims.polarity
-        False
     """
     path = Path(path)
     raw = parse(path)
     problems = [f"{shown_key(name)}: unknown table{nearest(name[:100], TABLES)}" for name in raw if name not in TABLES]
     tables = {name: read_table(name, raw.get(name, {}), keys, problems) for name, keys in KEYS.items()}
-    ignore, overrides = _checks(raw.get("checks", {}), problems)
-    expected = _expected(raw.get("expected", []), problems)
+    modules = _modules(raw.get("checks", {}), problems)
+    try:
+        known = known_ids(modules, path.parent.resolve())
+    except AuditError as error:
+        problems.append(str(error))
+        known = known_ids((), path.parent.resolve())
+    ignore, overrides = _checks(raw.get("checks", {}), known, problems)
+    expected = _expected(raw.get("expected", []), known, problems)
     _resolve_files(tables, path.parent, problems)
     _fit_input(tables["model"], tables["input"], problems)
     _fit_data(tables["data"], raw["data"] if isinstance(raw.get("data"), dict) else (), problems)
@@ -91,26 +101,22 @@ def read(path: str | Path) -> AuditFile:
         classes=data["classes"],
         metadata=data["metadata"],
         claims=Claims(**tables["claims"]),
+        check_modules=modules,
         ignore=ignore,
         overrides=overrides,
         expected=expected,
     )
 
 
-def load_target(path: str | Path) -> AuditTarget:
+def load_target(path: str | Path, known_ids: KnownIds) -> AuditTarget:
     """The target of an audit file: its model, asked for a first answer, and its data, read lazily.
 
     Raises:
         ConfigError: the file is not valid.
         ModelError: the model cannot be loaded, or does not answer the file's logits for the file's images.
         DataError: the data cannot be read or do not fit the classes.
-
-    Example:
-        >>> target = load_target("fixtures/targets/digits-lenet.toml")
-        >>> target.logits(target.sample("validation", 4)[0]).shape
-        torch.Size([4, 10])
     """
-    file = read(path)
+    file = read(path, known_ids)
     try:
         return _load(file)
     except AuditError as error:
@@ -146,6 +152,7 @@ def _load(file: AuditFile) -> AuditTarget:
         batch_size=file.model.batch_size,
         inside=not loaded.inside_reason,
         inside_reason=loaded.inside_reason,
+        check_modules=file.check_modules,
         ignore=file.ignore,
         overrides=file.overrides,
         expected=file.expected,
@@ -153,12 +160,20 @@ def _load(file: AuditFile) -> AuditTarget:
     )
 
 
-def _checks(raw: Any, problems: list[str]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """The patterns of `checks.ignore` and the settings of `[checks."id"]`."""
-    from cnnaudit.checks import catalogue, select
+def _modules(raw: Any, problems: list[str]) -> tuple[str, ...]:
+    """The names of `checks.modules`."""
+    modules = raw.get("modules", []) if isinstance(raw, dict) else []
+    named = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
+    if not named or not all(part.isidentifier() for name in modules for part in name.split(".")):
+        problems.append(f"checks.modules = {shown(modules)}: expected a list of modules such as 'clinic.checks'")
+        return ()
+    return tuple(modules)
 
+
+def _checks(raw: Any, known: Collection[str], problems: list[str]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
+    """The patterns of `checks.ignore` and the settings of `[checks."id"]`."""
     if not isinstance(raw, dict):
-        problems.append(f"checks = {shown(raw)}: expected a table with ignore and a table per check id")
+        problems.append(f"checks = {shown(raw)}: expected a table with modules, ignore and a table per check id")
         return (), {}
     ignore, overrides = raw.get("ignore", []), {}
     if not (isinstance(ignore, list) and all(isinstance(pattern, str) for pattern in ignore)):
@@ -166,26 +181,24 @@ def _checks(raw: Any, problems: list[str]) -> tuple[tuple[str, ...], dict[str, d
         ignore = []
     for pattern in ignore:
         try:
-            select([pattern], catalogue())
+            select([pattern], known)
         except ConfigError as error:
             problems.append(f"checks.ignore: {error}")
     for id, settings in raw.items():
-        if id == "ignore":
+        if id in ("ignore", "modules"):
             continue
-        if id in catalogue():
+        if id in known:
             values = read_table(f'checks."{id}"', settings, CHECK_KEYS, problems)
             overrides[id] = {name: value for name, value in values.items() if value is not None}
-        elif isinstance(settings, dict) and (near := [name for name in settings if f"{id}.{name}" in catalogue()]):
+        elif isinstance(settings, dict) and (near := [name for name in settings if f"{id}.{name}" in known]):
             problems.append(f'checks.{id}: a check id needs quotes, [checks."{id}.{near[0]}"]')
         else:
-            problems.append(f'checks."{printable(id)[:200]}": no such check{nearest(id[:100], catalogue())}')
+            problems.append(f'checks."{printable(id)[:200]}": no such check{nearest(id[:100], known)}')
     return tuple(ignore), overrides
 
 
-def _expected(raw: Any, problems: list[str]) -> tuple[Expectation, ...]:
+def _expected(raw: Any, known: Collection[str], problems: list[str]) -> tuple[Expectation, ...]:
     """The entries of `[[expected]]`."""
-    from cnnaudit.checks import catalogue
-
     if not isinstance(raw, list):
         problems.append(f"expected = {shown(raw)}: expected tables [[expected]] with {', '.join(EXPECTED_KEYS)}")
         return ()
@@ -194,8 +207,8 @@ def _expected(raw: Any, problems: list[str]) -> tuple[Expectation, ...]:
         where = f"expected, entry {number}"
         values = read_table(where, table, EXPECTED_KEYS, problems)
         check, reason = values["check"], values["reason"]
-        if check is not None and check.partition("[")[0] not in catalogue():
-            problems.append(f"{where}.check = {shown(check)}: no such check{nearest(check[:100], catalogue())}")
+        if check is not None and check.partition("[")[0] not in known:
+            problems.append(f"{where}.check = {shown(check)}: no such check{nearest(check[:100], known)}")
         if reason is not None and reason.lstrip().upper().startswith("TODO"):
             of = printable(str(check))[:200]
             problems.append(

@@ -21,13 +21,13 @@ name = "demo"
 PLUGIN = """
 import datetime, os, time, signal
 from pathlib import Path
-import cnnaudit.config, cnnaudit.checks.run
+import cnnaudit.checks.audit_file, cnnaudit.checks.run
 from cnnaudit.target import AuditTarget, InputSpec
 from types import SimpleNamespace
 
-cnnaudit.target.config.read = lambda path: SimpleNamespace(name="demo")
-cnnaudit.target.config.load_target = lambda path: AuditTarget("demo", None, ("a", "b"), InputSpec(1, (4, 4)), {})
-cnnaudit.checks.catalogue = cnnaudit.checks.run.catalogue = dict
+cnnaudit.checks.audit_file.read = lambda path: SimpleNamespace(name="demo")
+cnnaudit.checks.audit_file.load_target = lambda path: AuditTarget("demo", None, ("a", "b"), InputSpec(1, (4, 4)), {})
+cnnaudit.checks.run.catalogue_of = lambda target: {}
 """
 SUITE = """
 import os, time
@@ -35,9 +35,9 @@ import pytest
 from cnnaudit.checks import check
 
 def make(id, act=lambda: None):
-    def body(target, trial):
+    def body(context):
         act()
-        return trial.judge(0.5, (0.4, 0.6), n=10, summary="It is half.")
+        return context.judge(0.5, (0.4, 0.6), n=10, summary="It is half.")
     return check(id, question="Is it?", statistic="share", unit="share of images", direction="at_most", tolerance=0.1,
                  gate=False, remedy="Mend it.", reference="none")(body)
 

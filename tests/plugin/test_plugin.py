@@ -22,9 +22,9 @@ STUB = """
 import datetime, tomllib
 from pathlib import Path
 from types import SimpleNamespace
-import cnnaudit.config
+import cnnaudit.checks.audit_file
 import cnnaudit.checks.run
-from cnnaudit.errors import ConfigError, ModelError
+from cnnaudit.core.errors import ConfigError, ModelError
 from cnnaudit.expectations import Expectation
 from cnnaudit.target import AuditTarget, InputSpec
 
@@ -46,36 +46,36 @@ def load_target(path):
     return AuditTarget(raw["name"], None, ("a", "b"), InputSpec(1, (4, 4)), {}, expected=expected,
                        ignore=tuple(raw.get("ignore", ())), source=str(path))
 
-cnnaudit.target.config.read, cnnaudit.target.config.load_target = read, load_target
-cnnaudit.checks.catalogue = cnnaudit.checks.run.catalogue = dict
+cnnaudit.checks.audit_file.read, cnnaudit.checks.audit_file.load_target = read, load_target
+cnnaudit.checks.run.catalogue_of = lambda target: {}
 """
 
 CHECKS = '''
 from cnnaudit.checks import check
-from cnnaudit.errors import ModelError
-from cnnaudit.evidence import table
+from cnnaudit.core.errors import ModelError
+from cnnaudit.core.evidence import table
 
 NUMBERS = {"pass": (0.01, (0.0, 0.02)), "fail": (0.5, (0.4, 0.6)), "inconclusive": (0.09, (0.02, 0.2))}
 
 def make(id, gate=True):
     """A check that finds what its id says, such as demo.fail or demo.crash; parts are joined by a plus sign."""
-    def body(target, trial):
-        found = [one(target, trial, word, many="+" in id) for word in id.split(".")[1].split("_")[0].split("+")]
+    def body(context):
+        found = [one(context, word, many="+" in id) for word in id.split(".")[1].split("_")[0].split("+")]
         return found if "+" in id else found[0]
-    def one(target, trial, word, many):
+    def one(context, word, many):
         part = word if many else ""
         if word == "crash":
             raise ZeroDivisionError("the check divides by zero")
         if word == "nan":
             raise ModelError("the model returned NaN")
         if word == "skip":
-            return trial.not_applicable("there is nothing to ask", part=part)
+            return context.not_applicable("there is nothing to ask", part=part)
         if word == "draw":
-            value = float(trial.generator().uniform(0, 0.01))
-            return trial.judge(value, (value, value), n=500, summary="A number was drawn.", part=part)
+            value = float(context.generator().uniform(0, 0.01))
+            return context.judge(value, (value, value), n=500, summary="A number was drawn.", part=part)
         statistic, interval = NUMBERS[word]
         pictures = [table("large evidence", ["a"], [[1]])]
-        return trial.judge(statistic, interval, n=500, summary=f"It is a {word}.", part=part, evidence=pictures)
+        return context.judge(statistic, interval, n=500, summary=f"It is a {word}.", part=part, evidence=pictures)
     return check(id, question="Is it?", statistic="share", unit="share of images", direction="at_most",
                  tolerance=0.1, gate=gate, remedy="Mend it.", reference="none")(body)
 '''
@@ -86,7 +86,7 @@ def project(pytester, monkeypatch):
     """A folder with the stub and the checks; `suite` writes a test per check id, `config` an audit file."""
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    for place in ("config.read", "config.load_target", "checks.catalogue", "checks.run.catalogue"):
+    for place in ("checks.audit_file.read", "checks.audit_file.load_target", "checks.run.catalogue_of"):
         module, _, name = f"cnnaudit.{place}".rpartition(".")
         monkeypatch.setattr(sys.modules[module], name, getattr(sys.modules[module], name))  # the stub's work is undone
     pytester.syspathinsert()

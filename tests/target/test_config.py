@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from cnnaudit.checks.audit_file import load_target, read
 from cnnaudit.core.errors import ConfigError, DataError, ModelError
 from cnnaudit.target import Claims, InputSpec
-from cnnaudit.target.config import PLACEHOLDER, load_target, read
+from cnnaudit.target.config import PLACEHOLDER
 
 IDS = ("dataset.leakage", "padding.blind_spot", "padding.border_maximum", "behavior.invariance")
 MODEL = "[model]\nname = 'demo'\nsource = 'nets:build'\n"
@@ -277,7 +278,7 @@ def test_weights_beside_a_file_that_holds_its_own_are_refused(write, tmp_path):
 
 def test_reading_imports_no_torch_and_no_module_of_the_user(write):
     path = write(GOOD)
-    code = f"import sys; from cnnaudit.target.config import read; read({str(path)!r})"
+    code = f"import sys; from cnnaudit.checks.audit_file import read; read({str(path)!r})"
     code += "; print({'torch', 'nets'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 

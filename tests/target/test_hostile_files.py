@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from cnnaudit.checks.audit_file import read
 from cnnaudit.core.errors import AuditError, ConfigError, DataError
 from cnnaudit.core.toml_text import toml
 from cnnaudit.data import FolderSplit
 from cnnaudit.scaffold import read_arguments, scaffold
 from cnnaudit.target import InputSpec
-from cnnaudit.target.config import read
 from cnnaudit.target.config_text import parse
 
 KEYS = (

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from cnnaudit.checks.audit_file import load_target
 from cnnaudit.core.errors import ModelError
 from cnnaudit.target import InputSpec
-from cnnaudit.target.config import load_target
 from cnnaudit.target.layout import choose_layout
 from cnnaudit.target.model_sources import ModelSource, load
 from cnnaudit.target.pixels import PixelModel

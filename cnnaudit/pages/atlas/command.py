@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         KeyboardInterrupt: interrupted; finished batches are kept, and the same command continues.
     """
     from cnnaudit.pages.atlas.files import Options, write_atlas
-    from cnnaudit.target.config import load_target
+    from cnnaudit.checks.audit_file import load_target
 
     target = load_target(options.config)
     work = prepared(options.output) / folder_name(target.name) / "atlas" / "work"

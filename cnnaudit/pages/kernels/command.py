@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from cnnaudit.pages.kernels.report import Options, write_kernels
     from cnnaudit.report.words import plural
-    from cnnaudit.target.config import load_target
+    from cnnaudit.checks.audit_file import load_target
 
     target = load_target(options.config)
     work = prepared(options.output) / folder_name(target.name) / "kernels" / "work"

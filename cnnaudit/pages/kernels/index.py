@@ -153,7 +153,7 @@ def _overview(layers: Sequence[Facts], counted: Sequence[Counted], images: int) 
         rows.append([facts.layer, facts.units, *counts])
     text = [
         f"How many units of each layer are of each kind, on {plural(images, 'image')} where images are needed. An "
-        "empty cell: that layer cannot be asked. Below, each kind with its intervals and nulls."
+        "empty cell: this kind cannot be measured in that layer. Below, each kind with its intervals and nulls."
     ]
     text += [*agreement(counted), *not_asked(counted)]
     columns = ["layer", "units", *(one.kind.title for one in shown)]
@@ -175,7 +175,7 @@ def agreement(counted: Sequence[Counted]) -> list[str]:
         same_answer = (units - first - second + 2 * both) / units
         kappa = "" if chance == 1 else f" Cohen's kappa {number((same_answer - chance) / (1 - chance))}."
         sentences.append(
-            f"In the {plural(len(pairs), 'layer')} asked both ways, {units:,} units: {one.kind.title} {first:,}, "
+            f"In the {plural(len(pairs), 'layer')} measured both ways, {units:,} units: {one.kind.title} {first:,}, "
             f"{other.kind.title} {second:,}, both {both:,}.{kappa}"
         )
     return sentences
@@ -187,7 +187,7 @@ def not_asked(counted: Sequence[Counted]) -> list[str]:
     for one in counted:
         if not one.rows:
             reasons.setdefault(one.reason, []).append(one.kind.title)
-    return [f"Not asked: {listed(titles)}, because {reason}." for reason, titles in reasons.items()]
+    return [f"Not measured: {listed(titles)}, because {reason}." for reason, titles in reasons.items()]
 
 
 def _kind(one: Counted) -> Section:

@@ -140,7 +140,7 @@ def _units(found: Examined, counted: Sequence[Counted]) -> Section:
         [one.kind.title, len(row.found), *share_cells(row), _named(row.found)] for one, row in pairs if row is not None
     ]
     silent = [one.kind.title for one, row in pairs if row is None]
-    text = [f"This layer cannot be asked for units that are {listed(silent)}; the overview says why."] if silent else []
+    text = [f"Not measured in this layer: units that are {listed(silent)}. The overview says why."] if silent else []
     columns = ["kind", "units", "share", "95% interval", "null", "which"]
     tables = [table("Units of each kind", columns, rows)] if rows else []
     return Section("Kinds of units", text, tables)
@@ -190,7 +190,7 @@ def _cluster_text(found: UnitClusters) -> list[str]:
     if found.supported == 1 < found.clusters:
         beyond = "more than chance gives, but by too little spread to speak of clusters"
         such = beyond if found.count.p_value <= CLUSTERS_ALPHA else "chance gives such groups as well"
-        text.append(f"The groups below are cut where the dendrogram steps most; {such}.")
+        text.append(f"The groups below are cut at the largest step of the dendrogram; {such}.")
     if found.stability:
         said = ", ".join(f"{name} {number(value)}" for name, value in found.stability.items())
         text.append(f"Agreement of the groups when they are formed again (adjusted Rand index; 1 the same): {said}.")
@@ -220,7 +220,7 @@ def _ring(found: Examined, counted: Sequence[Counted]) -> Section:
 def _ring_text(ring: Ring) -> list[str]:
     nulls = listed([f"{name} p = {p:.2g}" for name, p in ring.p_values.items()])
     text = [
-        f"The longest loop of the dense kernels lives {number(ring.relative)} of what a perfect circle would, which "
+        f"The lifetime of the longest loop of the dense kernels is {number(ring.relative)} of a perfect circle's, which "
         f"is {_beyond(ring)}: {nulls}; the nearest null, {ring.nearest}, gives {number(ring.relative - ring.excess)}."
     ]
     covers = plural(len(ring.graphs), "Mapper graph")

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         AuditError: a wrong audit file, no readable image, a class or layer that the model does not have.
     """
     from cnnaudit.pages.look.page import Options, look
-    from cnnaudit.target.config import load_target
+    from cnnaudit.checks.audit_file import load_target
 
     target = load_target(options.audit_config)
     if options.output is None:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         OutputError: nothing can be written.
     """
     from cnnaudit.pages.read.page import write_reading
-    from cnnaudit.target.config import load_target
+    from cnnaudit.checks.audit_file import load_target
 
     status = 0
     prepared(options.output)

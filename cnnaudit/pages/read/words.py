@@ -122,7 +122,7 @@ def components(reading: Reading) -> list[str]:
             + ("the first thing the features say." if low > 0.9 else "not what the first component is about.")
         )
     elif "auc" in reading.reasons:
-        told.append(f"Not asked whether it tells backgrounds apart: {reading.reasons['auc']}.")
+        told.append(f"Whether it separates backgrounds was not measured: {reading.reasons['auc']}.")
     return told
 
 
@@ -264,7 +264,7 @@ def _blank(reading: Reading) -> str:
 def learners(reading: Reading) -> list[str]:
     """Whether others do as well on the same features."""
     if reading.learners is None:
-        return [f"Not asked: {reading.reasons.get('learners', '')}."]
+        return [f"Not measured: {reading.reasons.get('learners', '')}."]
     own, *others = reading.learners
     best = max(others, key=lambda one: one.right)
     return [

@@ -76,7 +76,7 @@ def search_target(path: Path, options: Options) -> Outcome:
         DataError, ModelError: as `load_target` and `cnnaudit.training.search`.
     """
     from cnnaudit.pages.search.page import write_page
-    from cnnaudit.target.config import load_target, read
+    from cnnaudit.checks.audit_file import load_target, read
     from cnnaudit.target.shrink import shrink
     from cnnaudit.training import named_grid, search
 

@@ -159,7 +159,7 @@ def test_the_command_needs_a_model_and_says_how_to_go_on(tmp_path, monkeypatch, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cnnaudit.pages.atlas.files.write_atlas", stopped)
-    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.checks.audit_file.load_target", lambda path: target())
     assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 2
     assert "0 finished batches are in" in (said := capsys.readouterr().err) and "The same command continues" in said
 
@@ -191,7 +191,7 @@ def test_a_full_disk_tells_which_batches_are_kept(tmp_path, monkeypatch, capsys)
     def full(path, *_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.checks.audit_file.load_target", lambda path: target())
     monkeypatch.setattr("cnnaudit.pages.atlas.store.write_whole", full)
     assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 4
     said = capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_gray_images_have_no_color_and_the_index_says_so(tmp_path):
     paths = write_kernels(target(channels=1), Options(("2",), images=12, jobs=1, output=tmp_path))
     index = paths[0].read_text()
     assert (
-        "Not asked: color-blind (kernels), color-blind (hue) and color-blind (optimized images), because gray images "
+        "Not measured: color-blind (kernels), color-blind (hue) and color-blind (optimized images), because gray images "
         "have no color." in index
     )
 
@@ -120,7 +120,7 @@ def test_a_report_goes_on_where_it_was_stopped_and_nothing_is_half_written(tmp_p
         return examine(kernels, seed)
 
     monkeypatch.setattr(kernels_layer, "examine", stopping)
-    monkeypatch.setattr("cnnaudit.target.config.load_target", lambda path: target())
+    monkeypatch.setattr("cnnaudit.checks.audit_file.load_target", lambda path: target())
     command = ["kernels", "audit.toml", "--images", "12", "--jobs", "1", "--output", str(tmp_path)]
     assert main(command) == 2
     assert f"{len(KINDS) + 1} finished parts" in capsys.readouterr().err
@@ -211,7 +211,7 @@ def test_readings_of_color_are_compared_by_kappa():
     one = Counted(kinds["gray-kernels"], (layer_share("a", 10, [0, 1, 2, 3]),))
     other = Counted(kinds["hue"], (layer_share("a", 10, [2, 3, 4]), layer_share("b", 90, [])))
     (said,) = agreement([one, other])
-    assert "In the 1 layer asked both ways, 10 units: color-blind (kernels) 4, color-blind (hue) 3, both 2." in said
+    assert "In the 1 layer measured both ways, 10 units: color-blind (kernels) 4, color-blind (hue) 3, both 2." in said
     assert "kappa 0.348." in said  # (.7 - .54) / .46
     assert agreement([one]) == []
 
@@ -226,7 +226,7 @@ def test_optimized_images_of_an_atlas_are_read_where_they_exist(tmp_path, monkey
     write_atlas(target(), AtlasOptions(("0",), units=3, output=tmp_path))
     index = write(tmp_path, layers=("0", "2"))[0].read_text()
     part = re.search(r"<h2>Units that are color-blind \(optimized images\)</h2>.*?</article>", index, re.S)[0]
-    assert re.findall(r"<td[^>]*>(.*?)</td>", part)[:2] == ["0", "12"] and "asked both ways" in index
+    assert re.findall(r"<td[^>]*>(.*?)</td>", part)[:2] == ["0", "12"] and "measured both ways" in index
 
 
 def test_a_ring_is_a_loop_beyond_both_nulls():

@@ -63,7 +63,7 @@ def test_without_a_file_the_four_data_sets_of_table_i_are_searched(tmp_path, mon
 
 
 def test_callables_with_a_free_seed_give_further_draws():
-    from cnnaudit.target.config import load_target, read
+    from cnnaudit.checks.audit_file import load_target, read
 
     draw = smallest._draws(read(TARGET), load_target(TARGET), 30)
     assert draw is not None
