@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NONE = "none of the layers can be asked"
+NONE = "it cannot be measured in any of the layers"
 SHUFFLES = 39  # of each unit's weights; p is at least 1 / 40
 FEW = 16  # images of the experiments that show each of them several times
 
@@ -76,7 +76,7 @@ class Kind:
         name: its key on the disk.
         title: a word or two, over a column.
         text: which units are meant, in a sentence.
-        literature: what the literature found, in a sentence that goes on after `found`.
+        literature: what the literature found, in a sentence that continues after `found`.
         find: counts them per layer.
     """
 
@@ -101,7 +101,7 @@ class Counted:
         return Counted(self.kind, rows, self.reason or ("" if rows else NONE))
 
     def of(self, layer: str) -> LayerShare | None:
-        """The row of a layer, None where that layer cannot be asked."""
+        """The row of a layer, None where this kind cannot be measured in it."""
         return next((row for row in self.rows if row.layer == layer), None)
 
 
@@ -231,38 +231,38 @@ KINDS: tuple[Kind, ...] = (
         "border-calibrated",
         "border-aware (calibrated)",
         "The same beyond 99 % of kernels whose positions are permuted, in each layer. Trained kernels have an order "
-        "nearly everywhere, so this finds order of any kind; the next kind asks what such a unit does.",
+        "nearly everywhere, so this finds order of any kind; the next kind tests what such a unit does.",
         "no calibrated threshold",
         _calibrated,
     ),
     Kind(
         "border-confirmed",
         "border-aware, confirmed",
-        "Of those, the units that answer at least twice as much at a side of the map as inside, that noise in place "
-        "of the padding silences and noise inside does not: the duality experiment.",
+        "Of those, the units whose response at a side of the map is at least twice that inside, and which noise in "
+        "place of the padding silences while noise inside does not: the duality experiment.",
         "about 2 % of GoogLeNet's units, by eye, and the experiment on one of them (Garriga 2019)",
         _confirmed,
     ),
     Kind(
         "gray-kernels",
         "color-blind (kernels)",
-        "Its kernels are nearly the same for red, green and blue; asked of the layers that read the image.",
+        "Its kernels are nearly the same for red, green and blue; measured in the layers that read the image.",
         "no reading of the kernels",
         _gray_kernels,
     ),
     Kind(
         "hue",
         "color-blind (hue)",
-        "Its answers hardly change when the hue of the images is turned and their brightness kept.",
-        "no reading of the answers",
+        "Its responses hardly change when the hue of the images is rotated at constant brightness.",
+        "no reading of the responses",
         _hue,
     ),
     Kind(
         "hue-of-optima",
         "color-blind (optimized images)",
-        "Its optimized image (of the atlas, where it has been made) loses hardly any of its height when its hue is "
-        "turned. The share is of all units of the layer.",
-        "326 by the spread of the colors of their optimized images, 43 by eye (Garriga 2019)",
+        "Its optimized image (from the atlas, where there is one) keeps nearly all of its activation when its hue "
+        "is rotated. The share is of all units of the layer.",
+        "336 by the spread of the colors of their optimized images, 43 by eye (Garriga 2019)",
         _hue_of_optima,
     ),
     Kind(

@@ -220,8 +220,8 @@ def _ring(found: Examined, counted: Sequence[Counted]) -> Section:
 def _ring_text(ring: Ring) -> list[str]:
     nulls = listed([f"{name} p = {p:.2g}" for name, p in ring.p_values.items()])
     text = [
-        f"The lifetime of the longest loop of the dense kernels is {number(ring.relative)} of a perfect circle's, which "
-        f"is {_beyond(ring)}: {nulls}; the nearest null, {ring.nearest}, gives {number(ring.relative - ring.excess)}."
+        f"The lifetime of the longest loop in the dense kernels is {number(ring.relative)} of a perfect circle's, "
+        f"which is {_beyond(ring)}: {nulls}; the nearest null, {ring.nearest}, gives {number(ring.relative - ring.excess)}."
     ]
     covers = plural(len(ring.graphs), "Mapper graph")
     text.append(

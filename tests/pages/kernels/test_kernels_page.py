@@ -105,8 +105,8 @@ def test_gray_images_have_no_color_and_the_index_says_so(tmp_path):
     paths = write_kernels(target(channels=1), Options(("2",), images=12, jobs=1, output=tmp_path))
     index = paths[0].read_text()
     assert (
-        "Not measured: color-blind (kernels), color-blind (hue) and color-blind (optimized images), because gray images "
-        "have no color." in index
+        "Not measured: color-blind (kernels), color-blind (hue) and color-blind (optimized images), because gray "
+        "images have no color." in index
     )
 
 
