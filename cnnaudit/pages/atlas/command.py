@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
             that cannot be written.
         KeyboardInterrupt: interrupted; finished batches are kept, and the same command continues.
     """
-    from cnnaudit.pages.atlas.files import Options, write_atlas
     from cnnaudit.checks.audit_file import load_target
+    from cnnaudit.pages.atlas.files import Options, write_atlas
 
     target = load_target(options.config)
     work = prepared(options.output) / folder_name(target.name) / "atlas" / "work"

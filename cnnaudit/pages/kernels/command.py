@@ -43,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
             that cannot be written.
         KeyboardInterrupt: interrupted; finished parts are kept, and the same command continues.
     """
+    from cnnaudit.checks.audit_file import load_target
     from cnnaudit.pages.kernels.report import Options, write_kernels
     from cnnaudit.report.words import plural
-    from cnnaudit.checks.audit_file import load_target
 
     target = load_target(options.config)
     work = prepared(options.output) / folder_name(target.name) / "kernels" / "work"

@@ -221,7 +221,8 @@ def _ring_text(ring: Ring) -> list[str]:
     nulls = listed([f"{name} p = {p:.2g}" for name, p in ring.p_values.items()])
     text = [
         f"The lifetime of the longest loop in the dense kernels is {number(ring.relative)} of a perfect circle's, "
-        f"which is {_beyond(ring)}: {nulls}; the nearest null, {ring.nearest}, gives {number(ring.relative - ring.excess)}."
+        f"which is {_beyond(ring)}: {nulls}; the nearest null, {ring.nearest}, gives "
+        f"{number(ring.relative - ring.excess)}."
     ]
     covers = plural(len(ring.graphs), "Mapper graph")
     text.append(

@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         AuditError: a wrong audit file, no readable image, a class or layer that the model does not have.
     """
-    from cnnaudit.pages.look.page import Options, look
     from cnnaudit.checks.audit_file import load_target
+    from cnnaudit.pages.look.page import Options, look
 
     target = load_target(options.audit_config)
     if options.output is None:

@@ -33,8 +33,8 @@ def run(options: argparse.Namespace) -> int:
         ConfigError: no audit file is named, and there are no reference targets here.
         OutputError: nothing can be written.
     """
-    from cnnaudit.pages.read.page import write_reading
     from cnnaudit.checks.audit_file import load_target
+    from cnnaudit.pages.read.page import write_reading
 
     status = 0
     prepared(options.output)

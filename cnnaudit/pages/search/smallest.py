@@ -75,8 +75,8 @@ def search_target(path: Path, options: Options) -> Outcome:
         ConfigError: the file is not valid, or names no training images.
         DataError, ModelError: as `load_target` and `cnnaudit.training.search`.
     """
-    from cnnaudit.pages.search.page import write_page
     from cnnaudit.checks.audit_file import load_target, read
+    from cnnaudit.pages.search.page import write_page
     from cnnaudit.target.shrink import shrink
     from cnnaudit.training import named_grid, search
 
