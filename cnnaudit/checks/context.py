@@ -140,7 +140,6 @@ class CheckContext:
             summary=summary,
             remedy=self.check.remedy if remedy is None else remedy,
             hint=hint,
-            hint=hint,
             reference=self.check.reference,
             locations=tuple(locations),
             evidence=tuple(evidence),
