@@ -23,7 +23,7 @@ from cnnaudit.core.progress import draw_to, end
 from cnnaudit.core.wording import one_line
 from cnnaudit.plugin.reporter import Reporter
 from cnnaudit.plugin.session import NO_SOURCE, Session, Settings, Source, message, numbers
-from cnnaudit.report.records import Selected
+from cnnaudit.core.records import Selected
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
@@ -105,12 +105,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return  # another project's own fixture or parameter of that name
     config = metafunc.config
     paths = [Path(name) for name in config.option.audit_config or ()] or _reference_targets(metafunc.definition.path)
+    sources = config.stash[SESSION].sources(tuple(paths))
     grouped = config.pluginmanager.hasplugin("xdist")  # --dist loadgroup then keeps a target in one process
-    parameters = [
-        pytest.param(source, id=source.name, marks=[pytest.mark.xdist_group(source.name)] if grouped else [])
-        for source in config.stash[SESSION].sources(tuple(paths))
-    ]
-    metafunc.parametrize("target", parameters, indirect=True, scope="session")
+
+    def parameter(source: Source, *values: object, id: str) -> Any:
+        return pytest.param(source, *values, id=id, marks=[pytest.mark.xdist_group(source.name)] if grouped else [])
+
+    if "other_check" in metafunc.fixturenames:
+        pairs = [(source, check) for source in sources for check in source.other_checks()]
+        parameters = [parameter(source, check, id=f"{source.name}-{check.id}") for source, check in pairs]
+        metafunc.parametrize(("target", "other_check"), parameters, indirect=["target"], scope="session")
+    else:
+        parameters = [parameter(source, id=source.name) for source in sources]
+        metafunc.parametrize("target", parameters, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop the test of other packages' checks where no audit file names any; pytest would report it as skipped."""
+    items[:] = [item for item in items if "other_check" not in getattr(item, "fixturenames", ()) or _source(item)]
 
 
 def _reference_targets(module: Path) -> list[Path]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cnnaudit.report.records import Record
-from cnnaudit.report.results import Results, write
+from cnnaudit.core.records import Record
+from cnnaudit.plugin.results import Results, write
 
 if TYPE_CHECKING:
     from cnnaudit.report import Report

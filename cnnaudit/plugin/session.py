@@ -16,7 +16,7 @@ from cnnaudit.core.errors import AuditError
 from cnnaudit.core.expectations import Outcome, expect, outcomes
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.wording import one_line
-from cnnaudit.report.records import Record, Selected
+from cnnaudit.core.records import Record, Selected
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
@@ -48,11 +48,26 @@ class Settings:
 
 @dataclass(frozen=True)
 class Source:
-    """An audit file as it was found at collection: the name of its target, or what is wrong with the file."""
+    """An audit file as it was found at collection: the name of its target, or what is wrong with the file.
+
+    Attributes:
+        check_modules: the modules of somebody else's checks that it names.
+    """
 
     name: str
     path: Path | None = None
     problem: str = ""
+    check_modules: tuple[str, ...] = ()
+
+    def other_checks(self) -> list[Check]:
+        """The checks of the modules that the file names."""
+        from cnnaudit.checks import catalogue
+
+        if self.path is None or not self.check_modules:
+            return []
+        ours = catalogue()
+        found = catalogue(self.check_modules, self.path.parent.resolve())
+        return [check for id, check in found.items() if id not in ours]
 
 
 NO_SOURCE = Source(
@@ -73,13 +88,14 @@ def sources(paths: Iterable[Path]) -> tuple[Source, ...]:
     homes: dict[str, Path] = {}
     for path in {path.resolve(): path for path in paths}.values():
         try:
-            name = read(path).name
+            file = read(path)
         except AuditError as error:
             found.append(Source(path.stem, path, str(error)))
             continue
+        name = file.name
         home = homes.setdefault(name, path)
         twice = f"{path}: model.name = {name!r} is also that of {home}; each target needs a name of its own"
-        found.append(Source(name, path, "" if home is path else twice))
+        found.append(Source(name, path, "" if home is path else twice, file.check_modules))
     return tuple(found) or (NO_SOURCE,)
 
 

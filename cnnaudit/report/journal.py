@@ -16,7 +16,7 @@ from typing import Any
 from cnnaudit.core.files import write_whole
 from cnnaudit.report.forms import plain_json
 from cnnaudit.report.model import Report
-from cnnaudit.report.records import Record, Selected, completeness
+from cnnaudit.core.records import Record, Selected, completeness
 from cnnaudit.report.schema import JOURNAL, check_entry, check_header
 
 NAME = "journal.jsonl"

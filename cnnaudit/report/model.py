@@ -33,7 +33,7 @@ class Report:
         errors: `{"check": id, "message": text}` of each check that crashed.
         complete: False where a check that was selected was never recorded.
         completeness: the ids of the checks that were `selected`, `recorded`, `crashed`, `ignored` and `missing`, as
-            made by `cnnaudit.report.records.completeness`; None in a report that was not made from a run.
+            made by `cnnaudit.core.records.completeness`; None in a report that was not made from a run.
         journal: the `run` and the number of `records` of the journal behind the report.
         predictions, cues: what other commands add to a report, kept as it is.
 

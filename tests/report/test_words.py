@@ -48,8 +48,22 @@ def test_basis_gives_tiny_p_values_a_bound(finding_of):
     assert basis(finding_of("a.b", p_value=0.0314)).endswith("p = 0.031")
 
 
+def test_would_decide_names_the_profile_that_looks_at_more(finding_of):
+    def told(**changes):
+        return would_decide(finding_of("a.b", "inconclusive", **changes))
+
+    stops = "Undecided after 500 images; the quick profile stops there. Run with --profile "
+    assert told(needed_n=1840) == f"{stops}standard."
+    assert told(needed_n=2001) == f"{stops}deep."
+    assert told(needed_n=1840, profile="deep") == "About 1,840 images would decide; this run had 500."
+    assert told(needed_n=9, n=5, n_unit="seeds") == "About 9 seeds would decide; this run had 5."
+
+
 def test_would_decide_admits_what_nothing_decides(finding_of):
-    assert would_decide(finding_of("a.b", "inconclusive", needed_n=None)).startswith("It lies on the tolerance")
+    tied = finding_of("a.b", "inconclusive", needed_n=None, statistic=0.02)
+    assert would_decide(tied) == "It lies on the tolerance: more images need not decide."
+    few = finding_of("a.b", "inconclusive", needed_n=None)
+    assert would_decide(few) == "Undecided after 500 images; the target does not have enough images to decide it."
 
 
 def test_listed():

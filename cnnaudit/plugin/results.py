@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, ReportError
 from cnnaudit.core.wording import one_line
-from cnnaudit.report.records import Record
+from cnnaudit.core.records import Record
 
 if TYPE_CHECKING:
     from cnnaudit.report import Report
