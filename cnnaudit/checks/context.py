@@ -110,12 +110,15 @@ class CheckContext:
         """The finding of a measured statistic with its interval; `summary` states the fact in one sentence.
 
         A `hint` names the cause on this target, where the check found it out; it is shown first, whatever the verdict.
+        `needed_n` images are kept only where the target has so many: no profile looks at more.
         """
         verdict = self.verdict(interval)
         if verdict == "inconclusive" and needed_n is None:
             needed_n = _needed_n(statistic, interval, self.tolerance, n)
         if needed_n is not None:
             needed_n = max(needed_n, n + 1)
+            if n_unit == "images" and needed_n > self._most_images():
+                needed_n = None
         low, high = interval
         half = (high - statistic) if self.check.direction == "at_most" else (low - statistic)
         return Finding(

@@ -21,6 +21,11 @@ def available() -> bool:
     return bool(folder) and all((Path(folder or "") / file).is_file() for file in _FILES.values())
 
 
+def names() -> tuple[str, ...]:
+    """The data sets at hand: `mnist` and `cifar10`, or none."""
+    return tuple(_FILES) if available() else ()
+
+
 @functools.lru_cache(maxsize=2)
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     """All images at hand, uint8 (N, C, H, W), and labels, int64 (N,): training images first, then test images.

@@ -54,7 +54,7 @@ class Finding:
         tolerance: the bound the statistic is judged against, on the side named by `direction`.
         p_value: of the null hypothesis 'no defect', where a test was made.
         n: number of independent observations, counted in `n_unit` (images, seeds, units).
-        needed_n: how many observations would decide an inconclusive finding.
+        needed_n: how many observations would decide an inconclusive finding; None where the target has no more.
         detectable_effect: the statistic nearest the tolerance that this `n` could have told apart from it.
         expected: the reason given in the target's file, where the failure is expected.
         hint: the cause on this target, where the check found it out, in one sentence; shown first, whatever the verdict.

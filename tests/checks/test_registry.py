@@ -10,8 +10,8 @@ from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.target import AuditTarget
 
 
-def target(**settings):
-    images, labels = torch.zeros(8, 1, 2, 2), torch.arange(8) % 2
+def target(n=8, **settings):
+    images, labels = torch.zeros(n, 1, 2, 2), torch.arange(n) % 2
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     return AuditTarget.from_arrays("demo", model, {"validation": (images, labels)}, ("a", "b"), **settings)
 
@@ -32,8 +32,8 @@ def made(body, id="demo.check", direction="at_most", tolerance=0.1, gate=True, n
     )(body)
 
 
-def judged(statistic, interval, **settings):
-    return made(lambda context: context.judge(statistic, interval, n=100, summary="s"), **settings)(target())
+def judged(statistic, interval, images=1000, **settings):
+    return made(lambda context: context.judge(statistic, interval, n=100, summary="s"), **settings)(target(images))
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,20 @@ def test_an_inconclusive_finding_says_how_many_images_would_decide():
     assert judged(0.1, (0.0, 0.2)).needed_n is None
 
 
+def test_no_more_images_are_asked_for_than_the_target_has():
+    assert judged(0.05, (0.0, 0.15), images=400).needed_n == 400
+    found = judged(0.05, (0.0, 0.15), images=399)
+    assert found.verdict == "inconclusive" and found.needed_n is None
+    seeds = made(lambda context: context.judge(0.05, (0.0, 0.15), n=100, n_unit="seeds", summary="s"))
+    assert seeds(target()).needed_n == 400
+
+
 def test_an_exact_check_has_no_confidence():
     assert judged(0.0, (0.0, 0.0), exact=True).confidence is None
 
 
 def test_a_share_is_judged_exactly():
-    found = made(lambda context: context.judge_share(0, 8, summary="s"), tolerance=0.02)(target())
+    found = made(lambda context: context.judge_share(0, 8, summary="s"), tolerance=0.02)(target(200))
     assert found.verdict == "inconclusive"
     assert found.needed_n == 183  # ln(.025) / ln(.98), at 95 %
 
