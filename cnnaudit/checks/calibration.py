@@ -33,7 +33,7 @@ class _Source:
     kind: str
     build: Builder
     seeds: int
-    part: str
+    parts: tuple[str, ...]
 
 
 def calibrate(
@@ -72,7 +72,7 @@ def calibrate(
         rows = _measure(source, asked, seeds or source.seeds, workers, profile, done, resume)
         seconds += sum(row["seconds"] for row in rows)
         for part in sorted({row["part"] for row in rows}):
-            if not source.part or part == source.part:
+            if not source.parts or part in source.parts:
                 targets = [
                     {key: row[key] for key in ("seed", "statistic", "interval")} for row in rows if row["part"] == part
                 ]
@@ -110,10 +110,10 @@ def write(result: dict[str, Any], folder: Path) -> Path:
 def _sources(check: Check) -> Iterator[_Source]:
     """Populations, twins and defects of one check."""
     for population in check.populations:
-        yield _Source(population.name, "clean", population.build, population.seeds, population.part)
+        yield _Source(population.name, "clean", population.build, population.seeds, population.parts)
     for plant in check.plants:
-        yield _Source(f"twin of: {plant.name}", "clean", plant.twin, PLANT_SEEDS, plant.part)
-        yield _Source(plant.name, "defect", plant.defect, PLANT_SEEDS, plant.part)
+        yield _Source(f"twin of: {plant.name}", "clean", plant.twin, PLANT_SEEDS, plant.parts)
+        yield _Source(plant.name, "defect", plant.defect, PLANT_SEEDS, plant.parts)
 
 
 def _measure(

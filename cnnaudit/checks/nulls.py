@@ -20,17 +20,26 @@ Row = Mapping[str, Any]
 def null_distribution(check: str) -> Mapping[str, Any] | None:
     """What was measured for a check's tolerance (the content of its `null_file`), or None.
 
+    A null belongs to what was measured: for an id with a part, such as `fidelity.deletion[gradient]`, only the
+    populations of that part and the rates over them, or None where that part was not calibrated. Where the check's
+    plants and populations name no part (those of `topology.ring` are layers), one null holds for all of them.
+
     `["populations"]` lists, for each clean or defective population, its `statistics` over seeds. Format 2 also keeps
     the `targets`: seed, statistic and interval of each, from which `rejudge` gives the verdicts at any tolerance.
     Format 1 is still read.
     """
-    known = known_checks().get(check.partition("[")[0])
+    id, _, part = check.removesuffix("]").partition("[")
+    known = known_checks().get(id)
     if known is None or not known.null_file.is_file():
         return None
     content: dict[str, Any] = json.loads(known.null_file.read_text(encoding="utf-8"))
-    if content.get("schema") != SCHEMA:
-        return content
-    return {**content, **summarize(content["populations"], content["direction"], content["tolerance"])}
+    direction, tolerance = content["direction"], content["tolerance"]
+    if content.get("schema") == SCHEMA:
+        content |= summarize(content["populations"], direction, tolerance)
+    own = [p for p in content["populations"] if _part(p) == part] if part and known.parts else content["populations"]
+    if not own:
+        return None
+    return {**content, **_judgement(own, direction, tolerance)} if part and known.parts else content
 
 
 def summarize(populations: Sequence[Row], direction: str, tolerance: float) -> dict[str, Any]:
@@ -44,13 +53,23 @@ def summarize(populations: Sequence[Row], direction: str, tolerance: float) -> d
             points = np.quantile(values, [0.01, 0.5, 0.99])
             summary["quantiles"] = {q: float(f"{v:.5g}") for q, v in zip(("1 %", "50 %", "99 %"), points)}
         judged.append({**population, **summary})
+    return _judgement(judged, direction, tolerance)
+
+
+def _judgement(populations: Sequence[Row], direction: str, tolerance: float) -> dict[str, Any]:
+    """The populations, the tolerance beside them, and how often clean ones fail and defects are found."""
     return {
-        "populations": judged,
-        "rule": rule(judged, direction, tolerance),
-        "false_alarms": _rate(judged, "clean", "fail"),
-        "passes_when_clean": _rate(judged, "clean", "pass"),
-        "power": _rate(judged, "defect", "fail"),
+        "populations": populations,
+        "rule": rule(populations, direction, tolerance),
+        "false_alarms": _rate(populations, "clean", "fail"),
+        "passes_when_clean": _rate(populations, "clean", "pass"),
+        "power": _rate(populations, "defect", "fail"),
     }
+
+
+def _part(population: Row) -> str:
+    """The part that was measured; format 1 says it at the end of the name only."""
+    return str(population.get("part", population["name"].partition("[")[2].removesuffix("]")))
 
 
 def rejudge(targets: Iterable[Row], direction: str, tolerance: float) -> list[str]:

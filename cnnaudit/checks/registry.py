@@ -29,15 +29,20 @@ class Plant:
     Attributes:
         name: what was planted, in a few words.
         defect, twin: build the target from a seed; cheap enough for a test (a few seconds).
-        part: the `[part]` of the finding that must fail and pass, where the check has several.
+        part: the `[part]` of the finding that must fail and pass, where the check has several; or some of them.
         check: the id of the check, needed only in a module that holds several checks.
     """
 
     name: str
     defect: Builder
     twin: Builder
-    part: str = ""
+    part: str | tuple[str, ...] = ""
     check: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are asked; none: all of them."""
+        return _parts(self.part)
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,24 @@ class Population:
         name: what the population is, in a few words, for the report ("digits, 5 random classes").
         build: the target of a seed.
         seeds: number of seeds of the stored null distribution.
-        part: the `[part]` of the finding that is measured, where the check has several.
+        part: the `[part]` of the finding that is measured, where the check has several; or some of them.
         check: the id of the check, needed only in a module that holds several checks.
     """
 
     name: str
     build: Builder
     seeds: int = 20
-    part: str = ""
+    part: str | tuple[str, ...] = ""
     check: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are measured; none: all of them."""
+        return _parts(self.part)
+
+
+def _parts(part: str | tuple[str, ...]) -> tuple[str, ...]:
+    return part if isinstance(part, tuple) else (part,) if part else ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,12 @@ class Check:
     def populations(self) -> tuple[Population, ...]:
         """The clean populations of this check, from the `POPULATIONS` of its module."""
         return tuple(population for population in self._beside("POPULATIONS") if population.check in ("", self.id))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The `[part]`s that plants and populations name, each with a null of its own; empty where none is named."""
+        named = [part for item in (*self.populations, *self.plants) for part in item.parts]
+        return tuple(dict.fromkeys(named))
 
     @property
     def null_file(self) -> Path:

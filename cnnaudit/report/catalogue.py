@@ -45,11 +45,18 @@ def catalogue_markdown(checks: Sequence[Check]) -> str:
         lines.append("|---|---|---|---|---|---|")
         for check in checks:
             if check.family == family:
-                null = null_distribution(check.id) or {}
-                rates = [_rate(null.get(key)) for key in ("false_alarms", "power")]
-                cells = [f"`{check.id}`", _kind(check), check.question, _tolerance(check), *rates]
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+                facts = _kind(check), check.question, _tolerance(check)
+                for id, told in zip(_measured_ids(check), (facts, *([("", "", "")] * len(check.parts)))):
+                    null = null_distribution(id) or {}
+                    rates = [_rate(null.get(key)) for key in ("false_alarms", "power")]
+                    cells = [f"`{id}`", *told, *rates]
+                    lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _measured_ids(check: Check) -> list[str]:
+    """The check's id, or those of its parts, each of which has a null of its own."""
+    return [f"{check.id}[{part}]" for part in check.parts] or [check.id]
 
 
 def _rate(rate: Mapping[str, Any] | None) -> str:
@@ -76,7 +83,7 @@ def check_text(check: Check) -> str:
         ("needs", ", ".join(check.needs) or "nothing but the model"),
         ("remedy", check.remedy),
         ("reference", check.reference),
-        ("measured", _measured(check.id)),
+        ("measured", _measured(check)),
     ]
     body = "\n".join(
         textwrap.fill(value, WIDTH, initial_indent=f"  {name:<11}", subsequent_indent=" " * 13)
@@ -92,8 +99,14 @@ def _kind(check: Check) -> str:
     return "gate" if check.gate else "trait"
 
 
-def _measured(id: str) -> str:
-    """False alarms and power as calibrated, in words."""
+def _measured(check: Check) -> str:
+    """False alarms and power as calibrated, in words, per part where the check answers per part."""
+    if not check.parts:
+        return _error_rates(check.id)
+    return "; ".join(f"{part}: {_error_rates(f'{check.id}[{part}]') or 'not calibrated'}" for part in check.parts)
+
+
+def _error_rates(id: str) -> str:
     null = null_distribution(id)
     if null is None:
         return ""

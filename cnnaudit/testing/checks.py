@@ -87,14 +87,15 @@ def check_plant(check: Check, plant: Plant, seed: int = 0) -> None:
     """The planted defect fails, its clean twin passes, twice alike."""
     for build, expected in ((plant.defect, "fail"), (plant.twin, "pass")):
         target = build(seed)
-        found = _part(ask(check, target, seed), plant.part)
-        assert found, f"{check.id}: no finding [{plant.part}] on {plant.name!r}"
+        found = _parts(ask(check, target, seed), plant.parts)
+        missing = set(plant.parts) - {finding.part for finding in found}
+        assert found and not missing, f"{check.id}: no finding {sorted(missing) or ''} on {plant.name!r}"
         for finding in found:
             told = f"{plant.name if expected == 'fail' else f'the twin of {plant.name}'!r}: {finding.summary}"
             assert finding.verdict == expected, f"{finding.check}: {finding.verdict}, expected {expected} on {told}"
             assert Finding.from_json(finding.to_json()) == finding, f"{finding.check}: JSON loses something"
             assert finding.summary.rstrip()[-1:] in ".!?", f"{finding.check}: the summary is no sentence: {told}"
-        again = _part(ask(check, replace(target, _cache={}), seed), plant.part)
+        again = _parts(ask(check, replace(target, _cache={}), seed), plant.parts)
         assert [replace(f, seconds=0.0) for f in again] == [replace(f, seconds=0.0) for f in found], (
             f"{check.id}: the same seed gives another finding on {plant.name!r}"
         )
@@ -107,5 +108,5 @@ def ask(check: Check, target: AuditTarget, seed: int = 0) -> list[Finding]:
     return [found] if isinstance(found, Finding) else found
 
 
-def _part(findings: Sequence[Finding], part: str) -> list[Finding]:
-    return [finding for finding in findings if not part or finding.part == part]
+def _parts(findings: Sequence[Finding], parts: Sequence[str]) -> list[Finding]:
+    return [finding for finding in findings if not parts or finding.part in parts]

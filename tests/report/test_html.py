@@ -136,7 +136,8 @@ def test_null_distribution_shows_populations_rates_and_rule(make, finding_of, mo
     assert "False alarms: 1 of 200 targets (0.5%, 95% interval 0.01% to 2.8%)." in plain
     assert "Rule: the 99 % point of the clean populations" in plain
     monkeypatch.setattr(html, "null_distribution", lambda check: None)
-    assert "Where the tolerance comes from" not in page(make(findings=(finding_of("a.b"),), errors=()))
+    assert "Not calibrated" in page(make(findings=(finding_of("a.b"),), errors=()))
+    assert "Not calibrated" not in page(make(findings=(finding_of("a.b", "not_applicable"),), errors=()))
 
 
 def test_five_findings_with_all_evidence_stay_under_a_quarter_of_three_megabytes(report, make, finding_of):
