@@ -19,7 +19,7 @@ FEWEST_CODES = 3
 SUPPORT = 0.1
 #: A level of plain areas that more than this share of all pixels have is the background.
 BACKGROUND = 0.1
-_PLACES = 5  # windows that are tried for each class, those with the most frequent codes
+_PLACES = 3  # windows that are tried for each class, those with the most frequent codes
 _CELLS = 2**24  # counts held in memory at once
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.protocol import Cue, check_images, check_pair, gray
-from cnnaudit.cues.search import Candidate, Halves, Search, Trial, search_classes
+from cnnaudit.cues.search import Candidate, Halves, Search, Trial, nobody, search_classes
 from cnnaudit.cues.use import Model, Sample
 
 #: Side of a patch in pixels.
@@ -145,9 +145,8 @@ def search_patches(
     """
     shared = shared_patches((train.images, train.labels), (validation.images, validation.labels), classes)
     present = set(np.unique(train.labels).tolist()) & set(np.unique(validation.labels).tolist())
-    nothing = Patch(torch.zeros(SIDE, SIDE, dtype=torch.bool))
     candidates = {
-        k: Candidate(shared[k].constancy, shared[k].patch.carriers) if k in shared else Candidate(0.0, nothing.carriers)
+        k: Candidate(shared[k].constancy, shared[k].patch.carriers) if k in shared else Candidate(0.0, nobody)
         for k in present
     }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.constancy import Constancy, Pattern, constancy
 from cnnaudit.cues.protocol import Cue
-from cnnaudit.cues.use import FEWEST, Effect, Model, Sample, gain
+from cnnaudit.cues.use import FEWEST, Effect, Model, Sample, gain, loss
 from cnnaudit.cues.window import Window, largest_side, window_around, window_grid
 
 #: Classes with fewer training images are not judged.
@@ -35,6 +35,7 @@ class Found:
         constancy: P(pattern given the class) - the most of any other class.
         cue: the window or patch that was confirmed; None where the class was cleared by its constancy alone.
         effect: its gain on the half of the images that the search did not see; None where the class was cleared.
+        removed: its loss there, of images that carry the pattern; None where the class was cleared or has too few.
         tried: what was tried on the search half, and the share of recipients that followed.
     """
 
@@ -42,6 +43,7 @@ class Found:
     constancy: float
     cue: Cue | None = None
     effect: Effect | None = None
+    removed: Effect | None = None
     tried: tuple[tuple[Cue, float], ...] = ()
 
 
@@ -131,7 +133,7 @@ def search_windows(
     Donors carry the class's pattern, so that a tag in half of a class is given in all transplants.
 
     Args:
-        model: its budget is respected; the confirmation of a class costs at most 4 `most` passes.
+        model: its budget is respected; the confirmation of a class costs at most 7 `most` passes.
         train: donors. validation: recipients.
         classes: K.
         tolerance: of constancy.
@@ -145,7 +147,7 @@ def search_windows(
         (train.images, torch.as_tensor(train.labels)), (validation.images, torch.as_tensor(validation.labels)), classes
     )
     candidates = {
-        k: Candidate(measured.value(k), measured.patterns[k].carriers if k in measured.patterns else _nobody)
+        k: Candidate(measured.value(k), measured.patterns[k].carriers if k in measured.patterns else nobody)
         for k in measured.classes
     }
 
@@ -185,21 +187,40 @@ def search_classes(
             found[k] = Found(k, value)
         elif searched >= MOST_CLASSES:
             not_judged[k] = f"constancy {value:.2f}; only the {MOST_CLASSES} most constant classes are searched"
-        elif not model.affords(4 * most + 2 * TRIAL):
+        elif not model.affords(7 * most + 2 * TRIAL):
             not_judged[k] = (
                 f"constancy {value:.2f}; {model.left} forward passes are left of the budget, "
-                f"{4 * most + 2 * TRIAL} are needed"
+                f"{7 * most + 2 * TRIAL} are needed"
             )
         else:
             searched += 1
             try:
                 cue, tried = propose(k, _trial(model, k, candidate, halves, most, rng))
-                parts = (halves.confirm_recipients, halves.confirm_donors)
-                effect = gain(model, cue, k, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence)
-                found[k] = Found(k, value, cue, effect, tried)
+                found[k] = _confirmed(model, k, candidate, cue, halves, most, confidence, rng, tried)
             except UnsupportedError as error:
                 not_judged[k] = f"constancy {value:.2f}; {error}"
     return found, not_judged, model.passes - start
+
+
+def _confirmed(
+    model: Model,
+    class_index: int,
+    candidate: Candidate,
+    cue: Cue,
+    halves: Halves,
+    most: int,
+    confidence: float,
+    rng: np.random.Generator,
+    tried: tuple[tuple[Cue, float], ...],
+) -> Found:
+    """Gain and loss of the cue on the half of the images that the search did not see."""
+    parts = (halves.confirm_recipients, halves.confirm_donors)
+    gained = gain(model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence)
+    try:
+        lost = loss(model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence)
+    except UnsupportedError:
+        lost = None
+    return Found(class_index, candidate.constancy, cue, gained, lost, tried)
 
 
 def _best_window(
@@ -236,10 +257,10 @@ def _trial(
         raise UnsupportedError(f"every image of the search half is predicted {class_index}")
     donors = halves.search_donors.part(np.resize(rng.permutation(rows), len(elsewhere)))
     # A third of what the confirmation leaves, so that the classes to come have their share.
-    spare = MOST_WINDOWS if model.left is None else (model.left - 4 * most) // (3 * TRIAL)
+    spare = MOST_WINDOWS if model.left is None else (model.left - 7 * most) // (3 * TRIAL)
     return Trial(model, class_index, recipients.part(elsewhere), donors, max(0, min(MOST_WINDOWS, spare)))
 
 
-def _nobody(images: Tensor) -> Tensor:
+def nobody(images: Tensor) -> Tensor:
     """No image carries the pattern of a class that has none."""
     return torch.zeros(len(images), dtype=torch.bool, device=images.device)

@@ -55,9 +55,12 @@ def small_vgg(
     side = size >> len(filters)
     if side < 1:
         raise ModelError(f"small_vgg: images of {size} pixels are too small to be pooled {len(filters)} times")
-    made: Callable[[], nn.Module] = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "silu": nn.SiLU}[
-        activation
-    ]
+    activations: dict[str, Callable[[], nn.Module]] = {
+        "relu": nn.ReLU,
+        "leaky_relu": lambda: nn.LeakyReLU(0.1),
+        "silu": nn.SiLU,
+    }
+    made = activations[activation]
     model, before = nn.Sequential(), channels
     for number, after in enumerate(filters, start=1):
         model.add_module(f"conv{number}", nn.Conv2d(before, after, 3, padding=1))

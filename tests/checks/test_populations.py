@@ -37,6 +37,7 @@ def short(monkeypatch: pytest.MonkeyPatch):
     """One epoch of each training, for tests that ask other things of a network than to be good."""
     settings = populations._settings
     monkeypatch.setattr(populations, "_settings", lambda plan: {**settings(plan), "epochs": 1})
+    monkeypatch.setattr(populations, "_has_learned", lambda *_: True)
     forget()
     yield
     forget()
@@ -170,6 +171,31 @@ def test_the_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_the_networks_are_good(cache: Path) -> None:
     found = {seed: accuracy(build("digits", seed)) for seed in (1, 5)}
     assert min(found.values()) > 0.9, found
+
+
+def test_a_network_that_died_is_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers the same class for every image in the first training, and in all five."""
+    seeds: list[int] = []
+    train = kept.fit_once
+
+    def dying(architecture, data, seed, **settings):
+        seeds.append(seed)
+        model = train(architecture, data, seed, **{**settings, "epochs": 12})
+        if len(seeds) <= deaths:
+            torch.nn.init.zeros_(model.output.weight)
+        return model
+
+    monkeypatch.setattr(kept, "fit_once", dying)
+    forget()
+    deaths = 1
+    assert accuracy(build("digits", 1)) > 0.9
+    assert seeds == [1, 1_000_001]
+    forget()
+    seeds.clear()
+    deaths = 5
+    with pytest.raises(DataError, match="none of five trainings beats the most frequent class"):
+        build("digits", 1)
+    assert len(seeds) == 5
 
 
 def test_imbalance_and_shift_are_what_they_say() -> None:

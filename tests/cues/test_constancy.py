@@ -117,6 +117,6 @@ def test_one_class_is_refused_and_absent_classes_are_not_judged():
 
 
 def test_many_classes_do_not_explode():
-    images = torch.rand(1_000, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = constancy((images, torch.arange(1_000)), (images.flip(0), torch.arange(1_000)), 1_000)
-    assert len(found.classes) == 1_000
+    images = torch.rand(300, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = constancy((images, torch.arange(300)), (images.flip(0), torch.arange(300)), 300)
+    assert len(found.classes) == 300
