@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.checks import Population, real
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import readout
 from cnnaudit.core.statistics import derive_seed, generator
 from cnnaudit.data._shapes import CLASSES as FIGURES
@@ -74,18 +75,6 @@ def plain_digits(seed: int) -> AuditTarget:
     return fitted_target("digits", digit_splits(seed), DIGITS)
 
 
-def some_digits(seed: int) -> AuditTarget:
-    """A random subset of the digits' classes."""
-    splits, k = some_classes(digit_splits(seed), seed)
-    return fitted_target("some digits", splits, DIGITS[:k])
-
-
-def some_photographs(seed: int, name: str) -> AuditTarget:
-    """A random subset of the classes of MNIST or CIFAR-10."""
-    splits, k = some_classes(photograph_splits(seed, name), seed)
-    return fitted_target(name, splits, DIGITS[:k])
-
-
 def figures(seed: int, transformation: str, noise: int, inverted: bool) -> AuditTarget:
     """Circles, squares and triangles."""
     splits = figure_splits(seed, transformation=transformation, noise=noise, inverted=inverted, swaps="repeated")
@@ -96,11 +85,6 @@ scaled_figures = partial(figures, transformation="scaling", noise=20, inverted=T
 turned_figures = partial(figures, transformation="rotation", noise=20, inverted=True)
 
 
-def clean_populations(seeds: int = 20) -> list[Population]:
-    """Random subsets of classes of digits, and of MNIST and CIFAR-10 where they are at hand, and noisy figures."""
-    names = ("mnist", "cifar10") if real.available() else ()
-    return [
-        Population("digits, random classes", some_digits, seeds),
-        Population("scaled figures with noise (3.0)", scaled_figures, seeds),
-        *(Population(f"{name}, random classes", partial(some_photographs, name=name), seeds) for name in names),
-    ]
+def clean_populations(seeds: int = 300) -> list[Population]:
+    """Ordinary networks on ordinary data, and figures of changing size with noise."""
+    return [*ordinary(seeds=seeds), Population("scaled figures with noise (3.0)", scaled_figures, 20)]

@@ -74,11 +74,11 @@ def _sentence(
     """The score in words, with the bound that it is compared to."""
     sizes = np.unique(truth, return_counts=True)[1]
     always = f"'always {names[int(sizes.argmax())]}'"
-    above = "is not clearly above" if interval[0] <= 0 else "is above" if interval[1] < tolerance else "stands beside"
+    above = "is not clearly above" if interval[0] <= 0 else "is above"
     return (
         f"With all classes counted alike the model {above} {always}: it comes {score:.0%} of the way from there to "
-        f"perfect, at least {tolerance:.0%} are expected. It is right on {np.mean(predicted == truth):.1%} of the images, "
-        f"{always} on {sizes.max() / sizes.sum():.1%}."
+        f"perfect, at least {tolerance:.0%} are expected. It is right on {np.mean(predicted == truth):.1%} of the "
+        f"images, {always} on {sizes.max() / sizes.sum():.1%}."
     )
 
 

@@ -56,8 +56,8 @@ def contradictions(fingerprints: np.ndarray, labels: np.ndarray) -> np.ndarray:
     tolerance=0.01,
     gate=True,
     exact=True,
-    remedy="Look at the listed images, keep the right label of each, and remove the other copies. Where both labels are "
-    "right, the task needs several labels per image.",
+    remedy="Look at the listed images, keep the right label of each, and remove the other copies. Where both labels "
+    "are right, the task needs several labels per image.",
     reference="Northcutt, Athalye and Mueller (2021), Pervasive label errors in test sets",
 )
 def contradictory_labels(context: CheckContext) -> Finding:

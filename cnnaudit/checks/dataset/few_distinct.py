@@ -69,8 +69,8 @@ def distinct_counts(fingerprints: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 def few_distinct(context: CheckContext) -> Finding:
     """Distinct images / images of a class, the least over the classes of the training split (else of validation).
 
-    Two images are the same where all their 8-bit pixels are. Where the split is read whole, the share is a count without
-    an interval. Where only a share s of it is read, each class's true share of distinct images lies between
+    Two images are the same where all their 8-bit pixels are. Where the split is read whole, the share is a count
+    without an interval. Where only a share s of it is read, each class's true share of distinct images lies between
     1 - (1 - d / n) / s and d / n in expectation, d the distinct ones of n images read, however often images repeat:
     d / n as a function of s is convex and reaches the truth at s = 1. The interval is that, with the exact binomial
     error of n - d of n.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cnnaudit.checks.dataset._ring import auc, ring_cells, ring_scores
+from cnnaudit.checks.dataset.border_shortcut import auc, ring_cells, ring_scores
 
 
 def images(n, seed, side=32):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.checks.dataset._scan import few, fingerprint, scan, shrink
+from cnnaudit.checks.scan import fingerprint, scan, shrink, subsample
 from cnnaudit.target import AuditTarget
 
 
@@ -55,6 +55,6 @@ def test_fingerprints_are_equal_exactly_where_the_8_bit_pixels_are():
 
 
 def test_a_few_of_many_keep_the_classes_shares():
-    seen = few(scan(target(), "train", None), 30)
+    seen = subsample(scan(target(), "train", None), 30)
     assert np.bincount(seen.labels).tolist() == [10, 10, 10]
     assert seen.share == 1 / 3

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cnnaudit.checks.dataset._filters import filter_features, random_filters
-from cnnaudit.checks.dataset._spread import class_spreads
+from cnnaudit.checks.dataset.constant_class import class_spreads
+from cnnaudit.checks.random_filters import filter_features, random_filters
 from cnnaudit.core.errors import UnsupportedError
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from asking import ask, make, one
 
-from cnnaudit.checks.dataset._columns import ask_column, comparable, is_numeric, predict_label, unusable
+from cnnaudit.checks.dataset.metadata_shortcut import ask_column, comparable, is_numeric, predict_label, unusable
 
 
 def test_a_category_suggests_the_class_it_over_represents():
@@ -52,3 +53,35 @@ def test_with_one_split_each_half_is_predicted_from_the_other():
     groups = np.arange(400) // 4  # each value occurs four times, twice with each label: nothing to learn
     assert np.mean(ask_column(None, (groups, labels), 2, rng) == labels) < 0.6
     assert np.mean(ask_column(None, (labels.astype(str), labels), 2, rng) == labels) == 1
+
+
+def test_columns_are_asked_one_by_one_and_identifiers_are_not():
+    labels = np.arange(600) % 2
+    rng = np.random.default_rng(0)
+    metadata = {
+        split: {
+            "scanner": np.array(["old", "new"])[labels],
+            "age": rng.normal(60, 10, 600),
+            "file number": np.arange(600),
+            "hospital": np.array(["north"] * 600),
+        }
+        for split in ("train", "validation")
+    }
+    found = {
+        f.check.partition("[")[2].rstrip("]"): f for f in ask("metadata_shortcut", make(labels, metadata=metadata))
+    }
+    verdicts = {name: finding.verdict for name, finding in found.items()}
+    assert verdicts == {
+        "scanner": "fail",
+        "age": "pass",
+        "file number": "not_applicable",
+        "hospital": "not_applicable",
+    }
+    assert found["scanner"].statistic == 1
+    assert "identifier" in found["file number"].summary
+
+
+def test_metadata_of_one_split_is_enough():
+    labels = np.arange(600) % 2
+    target = make(labels, metadata={"validation": {"site": np.array(["a", "b"])[labels]}})
+    assert one("metadata_shortcut", target).verdict == "fail"

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from asking import make, one
 from scipy.spatial.distance import pdist
 from sklearn.kernel_ridge import KernelRidge
 
-from cnnaudit.checks.dataset._probes import ask_probe, cross_validated_smoother, permuted_scores, probe_predictions
+from cnnaudit.checks.dataset.label_signal import ask_probe, cross_validated_smoother, permuted_scores, probe_predictions
 from cnnaudit.core.statistics.balanced import balanced_score
 
 
@@ -60,3 +61,18 @@ def test_a_constant_bright_feature_says_nothing():
     assert constant.std() > 1e-6  # rounding alone
     smoother = cross_validated_smoother(np.hstack([features, constant]), folds)
     np.testing.assert_allclose(smoother, cross_validated_smoother(features, folds))
+
+
+def test_where_the_probe_is_too_simple_the_model_shows_the_signal():
+    found = one("label_signal", make(np.arange(500) % 10, side=32))
+    assert found.verdict == "pass"
+    assert found.p_value > 0.001
+
+
+def test_without_a_model_to_ask_the_probe_alone_decides():
+    labels = np.arange(500) % 10
+    images = np.random.default_rng(1).random((500, 1, 12, 12), dtype=np.float32) / 2
+    images[np.arange(500), 0, labels + 1, 3:9] = 1
+    found = one("label_signal", make(labels, splits=("train",), images=images))
+    assert found.verdict == "pass"
+    assert found.p_value < 0.002
