@@ -82,7 +82,7 @@ def test_every_folder_of_modules_is_a_package_and_so_in_the_wheel():
     for folder in ("cnnaudit", "suites", "baselines"):
         for path in (ROOT / folder).rglob("*.py"):
             assert (path.parent / "__init__.py").is_file(), (
-                f"{path.parent} has no __init__.py: setup.py would leave it out"
+                f"{path.parent} has no __init__.py"
             )
 
 
