@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import unicodedata
@@ -84,6 +85,12 @@ class FolderSplit:
         for row, image in enumerate(pixels):
             images[row] = image
         return torch.from_numpy(images)
+
+    def with_input(self, spec: InputSpec) -> FolderSplit:
+        """The same files, read for another input."""
+        again = copy.copy(self)
+        again._spec = spec
+        return again
 
     def name(self, index: int) -> str:
         """The file of that image, relative to the audit file's folder."""

@@ -75,19 +75,41 @@ def groups(
     return [group for group in found if group is not None]
 
 
-def judged(found: Sequence[Group], tolerance: float, confidence: float) -> tuple[list[Group], float]:
-    """The groups that are large enough to be judged together, and the confidence of each, corrected for their number.
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A group with the interval of its gap, and how many images of the group would decide where they do not (or None).
 
-    As many of the largest as have the images that tell an accuracy of .9 from .9 - tolerance, each at
-    1 - (1 - confidence) / number (Bonferroni). Their own accuracy has no say in it.
+    The lower bound holds for all groups at once, the upper bound for each (see `bounded`).
     """
-    by_size = sorted(found, key=lambda group: -group.images)
-    for count in range(len(by_size), 0, -1):
-        each = 1 - (1 - confidence) / count
-        least = needed_images(PLANNED, PLANNED - tolerance, each)
-        if least is not None and by_size[count - 1].images >= least:
-            return by_size[:count], each
-    return [], confidence
+
+    group: Group
+    low: float
+    high: float
+    needed: int | None
+
+    def verdict(self, tolerance: float) -> str:
+        """`outside` the tolerance, `inside` or `undecided`."""
+        return "outside" if self.low > tolerance else "inside" if self.high <= tolerance else "undecided"
+
+
+def bounded(found: Sequence[Group], tolerance: float, confidence: float) -> list[Bounded]:
+    """Every group with the interval of its gap, whatever its size; together they bound the largest gap.
+
+    Some group is accused wrongly with a chance of at most (1 - confidence) / 2: the lower bounds are corrected for the
+    number of groups (Bonferroni). All are cleared wrongly with no more chance than one of them: a pass needs each
+    upper bound inside, so that these need no correction (intersection-union test, Berger 1982). Hence the largest gap
+    lies between the largest lower and the largest upper bound with that confidence.
+    """
+    together = 1 - (1 - confidence) / max(len(found), 1)
+    rows = []
+    for group in found:
+        low, high = group.interval(together)[0], group.interval(confidence)[1]
+        bound = min(max(group.expected - tolerance, 0.0), 1.0)
+        decides = together if group.gap > tolerance else confidence
+        undecided = low <= tolerance < high
+        needed = needed_images(group.accuracy, bound, decides, limit=100_000) if undecided else None
+        rows.append(Bounded(group, low, high, needed and max(needed, group.images + 1)))
+    return rows
 
 
 def _group(

@@ -1,32 +1,28 @@
-"""Can one pixel change the predicted class?"""
+"""Can one pixel change the predicted class?
+
+A model that takes the maximum of a whole image can be turned by one extreme pixel. A search with a fixed budget looks
+for such a pixel in each image; the share of images where it finds one is a lower bound.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core.findings import Finding, Location
-
-if TYPE_CHECKING:
-    pass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.checks.behavior._shared import _THESIS, LISTED, _images, _names
+import numpy as np
+
+from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks.behavior._sample import LISTED, THESIS, image_names, sampled_images
+from cnnaudit.checks.small_targets import plain
+from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.behavior._plants import _REAL
-from cnnaudit.checks.small_targets import plain
 
-# behavior.single_pixel by profile: images; pixels evaluated per image in all; at most so many tries
 _PHOTO = 224 * 224
 
-
+# by profile: images; pixels evaluated per image in all; at most so many tries
 SEARCHES = {"quick": (50, 8 * _PHOTO, 64), "standard": (200, 16 * _PHOTO, 128), "deep": (1000, 64 * _PHOTO, 512)}
 
 
@@ -39,7 +35,7 @@ SEARCHES = {"quick": (50, 8 * _PHOTO, 64), "standard": (200, 16 * _PHOTO, 128), 
     gate=False,
     remedy="Give the model less to gain from a single pixel: pool by averages where it pools by the maximum of the "
     "whole image, and train with noise and with small parts erased.",
-    reference=f"{_THESIS}; Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks, 2019",
+    reference=f"{THESIS}; Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks, 2019",
     needs=("validation",),
 )
 def single_pixel(context: CheckContext) -> Finding:
@@ -50,11 +46,11 @@ def single_pixel(context: CheckContext) -> Finding:
     tries find more. Exact binomial interval over images. The tolerance adds to what 99 % of ordinary LeNets on digits
     and MNIST show (.12) the half interval of so many images.
     """
-    target = context.target
-    from cnnaudit.checks.behavior import _pictures as pictures
+    from cnnaudit.checks.behavior._before_and_after import flips
     from cnnaudit.optimization import single_pixel
 
-    images, _ = _images(context)
+    target = context.target
+    images, _ = sampled_images(context)
     count, pixels, most = SEARCHES[context.profile.name]
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
     searched = images[chosen]
@@ -62,14 +58,14 @@ def single_pixel(context: CheckContext) -> Finding:
     before = context.predictions("validation").argmax(1)[chosen]
     random = context.torch_generator("search")
     found = single_pixel.search(target.logits, target.model, searched, before, tries, random, target.device)
-    names = _names(target, context, chosen)
+    names = image_names(context, chosen)
     return context.judge_share(
         len(found.flips),
         len(searched),
         summary=f"One changed pixel flips the class of {len(found.flips)} of {len(searched)} images "
         f"({found.tries} pixels tried of each, {'most where the gradient points' if found.guided else 'at random'}).",
         locations=[Location(1.0, pixel=f.pixel, image=names[f.image]) for f in found.flips[:LISTED]],
-        evidence=pictures.flips(searched, found.flips, target.classes),
+        evidence=flips(searched, found.flips, target.classes),
     )
 
 
@@ -115,6 +111,6 @@ PLANTS = [
 POPULATIONS = [
     *(
         Population(f"LeNets on {source}", partial(plain, source=source, trained=True))
-        for source in ("digits", "figures", *_REAL[:1])
+        for source in ("digits", "figures", *real.names()[:1])
     ),
 ]

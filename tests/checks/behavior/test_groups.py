@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnaudit.checks.behavior._groups import Group, groups, judged
-from cnnaudit.core.statistics import generator, proportion_interval
+from cnnaudit.checks.behavior._groups import Group, bounded, groups
+from cnnaudit.core.statistics import generator, needed_images, proportion_interval
 
 
 def slow_gap(correct, labels, members, only=None):
@@ -87,14 +87,27 @@ def test_the_interval_covers_the_true_gap(inside, outside):
     assert covered >= 0.94 * 400
 
 
-def test_small_groups_are_left_out_and_the_others_share_the_confidence():
-    sizes = [300, 250, 40, 12]
-    found = [Group(str(n), n, n, 1.0, 1000) for n in sizes]
-    kept, each = judged(found, tolerance=0.15, confidence=0.99)
-    assert [g.images for g in kept] == [300, 250] and each == pytest.approx(1 - 0.01 / 2)
-    assert judged(found[3:], 0.15, 0.99) == ([], 0.99)
+def test_every_group_is_tested_whatever_its_size():
+    found = [Group(str(n), n, n, 1.0, 1000) for n in (300, 250, 40, 12)]
+    rows = bounded(found, tolerance=0.15, confidence=0.99)
+    assert [row.group.images for row in rows] == [300, 250, 40, 12]
+    assert [row.verdict(0.15) for row in rows] == ["inside", "inside", "inside", "undecided"]
+    for row in rows:
+        assert row.low == row.group.interval(1 - 0.01 / 4)[0]  # corrected for four groups
+        assert row.high == row.group.interval(0.99)[1]  # a pass needs all of them: no correction
 
 
-def test_whether_a_group_is_judged_does_not_depend_on_its_accuracy():
-    for correct in (0, 150, 300):
-        assert judged([Group("g", 300, correct, 0.5, 100)], 0.15, 0.99)[0]
+def test_an_undecided_group_says_how_many_of_its_images_would_decide():
+    (row,) = bounded([Group("g", 12, 12, 1.0, 1000)], tolerance=0.15, confidence=0.99)
+    assert row.needed == needed_images(1.0, 0.85, 0.99) > 12
+    assert [r.needed for r in bounded([Group("g", 300, 300, 1.0, 1000)], 0.15, 0.99)] == [None]
+
+
+def test_the_bounds_together_cover_the_largest_gap():
+    rng, misses = generator("largest gap"), 0
+    for _ in range(200):
+        accuracies = np.array([0.9, 0.8, 0.9, 0.85])
+        found = [Group("g", n, int(rng.binomial(n, p)), 0.9, 5000) for n, p in zip((60, 40, 25, 15), accuracies)]
+        rows = bounded(found, tolerance=0.1, confidence=0.9)
+        misses += not max(r.low for r in rows) <= 0.1 <= max(r.high for r in rows)
+    assert misses <= 0.1 * 200

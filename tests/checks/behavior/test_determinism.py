@@ -2,12 +2,13 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.checks.behavior._repeatability import repetitions
+from cnnaudit.checks.behavior.determinism import determinism, repetitions
 
 IMAGES = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -68,3 +69,33 @@ def test_a_constant_model_differs_by_nothing_or_hugely():
 
 def test_one_image_is_enough():
     assert len(repetitions(nn.Flatten(), IMAGES[:1], seed=0)) == 3
+
+
+def test_determinism_is_exact_and_reproducible(make):
+    class Chance(nn.Module):
+        def forward(self, x):
+            return functional.dropout(x.flatten(1)[:, :2], 0.5)
+
+    target = make(np.arange(80) % 2, model=Chance())
+    first, second = determinism(target), determinism(target)
+    assert first.statistic == second.statistic > 0.05 and first.verdict == "fail" and first.confidence is None
+    assert first.interval == (first.statistic, first.statistic) and first.n == 64
+
+
+def test_ties_up_to_rounding_do_not_fail(make):
+    class Tie(nn.Module):
+        def forward(self, x):
+            z = x.flatten(1)[:, :2] * 0 + torch.tensor([1.0, 1.0])
+            return torch.cat((z + torch.tensor([0.0, 1e-6]) * (len(x) % 2), z[:, :1] - 2), 1)
+
+    found = determinism(make(np.arange(80) % 3, model=Tie()))
+    assert found.verdict == "pass" and "16 of 144 predictions change" in found.summary
+
+
+def test_a_model_that_writes_into_its_images_is_deterministic(make):
+    class InPlace(nn.Module):
+        def forward(self, x):
+            return x.mul_(0.5).flatten(1)[:, :2]
+
+    found = determinism(make(np.arange(80) % 2, model=InPlace()))
+    assert found.verdict == "pass" and found.statistic < 1e-5
