@@ -121,6 +121,7 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _checks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="ID", help="ids or patterns such as 'padding.*'")
+    parser.add_argument("--modules", nargs="+", default=(), metavar="NAME", help="also check modules not installed")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--ids", action="store_true", help="print only the ids")
     form.add_argument("--markdown", action="store_true", help="print a table in Markdown, as in docs/checks.md")
@@ -164,6 +165,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("patterns", nargs="*", default=["*"], metavar="ID", help="ids or patterns (default: all)")
+    parser.add_argument("--modules", nargs="+", default=(), metavar="NAME", help="also check modules not installed")
     parser.add_argument(
         "--to", type=folder, metavar="DIR", help="folder for the results (default: null/ beside each check)"
     )
@@ -202,7 +204,7 @@ def _checks(options: argparse.Namespace) -> int:
     from cnnaudit.checks import known_checks, select
     from cnnaudit.report.catalogue import catalogue_markdown, catalogue_text, check_text
 
-    known = known_checks()
+    known = known_checks(options.modules)
     chosen = select(options.patterns or ["*"], known)
     if options.ids:
         print("\n".join(chosen))
@@ -269,7 +271,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from cnnaudit.checks import known_checks, select
     from cnnaudit.checks.calibration import calibrate, write
 
-    known = known_checks()
+    known = known_checks(options.modules)
     for id in select(options.patterns, known):
         result = calibrate(id, seeds=options.seeds, workers=options.workers)
         path = write(result, options.to or known[id].null_file.parent)

@@ -45,11 +45,16 @@ def catalogue_of(target: AuditTarget) -> Mapping[str, Check]:
     return catalogue(target.check_modules, Path(target.source).parent.resolve() if target.source else None)
 
 
-def known_checks() -> Mapping[str, Check]:
+def known_checks(modules: Sequence[str] = ()) -> Mapping[str, Check]:
     """All checks that can be explained and calibrated: ours, installed ones, and those that an audit file named.
 
     Installed checks count in a run's correction only where the audit file names them.
+
+    Args:
+        modules: others, looked for in the current folder first.
     """
+    if modules:
+        catalogue(tuple(modules), Path.cwd())
     found = dict(_ours())
     for checks in _named.values():
         found = {**checks, **found}

@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the nearest of the names; empty where there are none.
+    """`; did you mean 'x'?` with the nearest of the names; empty where none is near.
 
     Example:
         >>> nearest("widht", ["width", "height"])
         "; did you mean 'width'?"
+        >>> nearest("clinic.brightness", ["padding.border_response"])
+        ''
     """
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
