@@ -93,7 +93,9 @@ def few_distinct(context: CheckContext) -> Finding:
         float(share[worst]),
         (float(bounds[:, 0].min()), float(bounds[:, 1].min())),
         n=len(seen.labels),
-        summary=f"Of the {n[worst]:,} {kind} images of class '{names[worst]}' {distinct[worst]:,} are distinct, "
+        summary=f"All {n.sum():,} {kind} images are distinct within their class{read}."
+        if share[worst] == 1
+        else f"Of the {n[worst]:,} {kind} images of class '{names[worst]}' {distinct[worst]:,} are distinct, "
         f"{share[worst]:.0%}{others}{read}.",
         locations=locate_classes(names, share, worst, bounds[:, 1] < context.tolerance),
         evidence=_shown(context.target, split, seen, classes, n, distinct),

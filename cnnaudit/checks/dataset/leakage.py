@@ -120,7 +120,7 @@ def copy_shares(
     if validation.share == train.share == 1:
         return CopyShares(classes, n, exact, near, share, share, share)
     tail, prior = (1 - confidence) / 2, np.array([0.5, 0.5, 0, 0])
-    drawn = [np.sort(true_share(rng.standard_gamma(one + prior, (_DRAWS, 4)), train.share)) for one in seen]
+    drawn = [true_share(rng.standard_gamma(one + prior, (_DRAWS, 4)), train.share) for one in seen]
     low = np.array([np.quantile(draws, tail / len(classes)) for draws in drawn])
     high = np.array([np.quantile(draws, 1 - tail) for draws in drawn])
     return CopyShares(classes, n, exact, near, share, np.where(exact + near > 0, low, 0.0), high)

@@ -172,7 +172,7 @@ def test_a_census_has_no_interval_and_a_sample_has_one():
 
 @pytest.mark.parametrize(("copies", "read"), [(1, 0.5), (4, 0.5), (4, 0.25), (2, 0.7)])
 def test_the_share_is_right_however_many_copies_an_image_has(copies, read):
-    rng, truth, n, runs = np.random.default_rng(0), 0.02, 4000, 200
+    rng, truth, n, runs = np.random.default_rng(0), 0.02, 4000, 100
     validation = scanned(torch.zeros(n, 1, 2, 2))
     shares, covered = [], 0
     for _ in range(runs):
@@ -181,7 +181,7 @@ def test_the_share_is_right_however_many_copies_an_image_has(copies, read):
         shares.append(found.share[0])
         covered += found.low[0] <= truth <= found.high[0]
     assert np.mean(shares) == pytest.approx(truth, rel=0.05)
-    assert 0.84 <= covered / runs <= 0.97
+    assert 0.82 <= covered / runs <= 0.97
 
 
 def test_without_a_copy_the_bound_supposes_single_copies():
@@ -221,7 +221,7 @@ def test_copies_are_shown_beside_the_originals_by_name():
 
 
 def test_a_split_that_is_read_in_part_gives_an_interval():
-    target = make(np.arange(600) % 2, side=50)
+    target = make(np.arange(150) % 2, side=100)
     found = one("leakage", target, profile=Profile("quick", 500, 1000, megapixels=1))
     assert found.statistic == 0 < found.interval[1]
     assert "67% of the training images" in found.summary

@@ -4,20 +4,46 @@ import numpy as np
 import pytest
 from asking import make, one
 
+from cnnaudit.checks.dataset.trivial_feature import CONSTANT, within_shares
 from cnnaudit.checks.readout import reads_pixel, write_predictions
 from cnnaudit.target import AuditTarget
 
 
-def test_a_weak_model_is_explained_by_a_feature_that_a_good_one_goes_beyond():
-    """The ratio is relative to the model: (.5 above chance) / (.8 above chance) = .625 of it."""
-    rng, labels, splits = np.random.default_rng(0), np.arange(2000) % 2, {}
+def bright(overlap, right=0.9, n=1000):
+    """Two classes whose brightness differs and varies by so much, and a model that is right on a share of the images."""
+    rng, labels, splits = np.random.default_rng(0), np.arange(n) % 2, {}
     for split in ("train", "validation"):
-        bright, answers = (np.where(rng.random(2000) < share, labels, 1 - labels) for share in (0.75, 0.9))
-        images = (0.1 + 0.4 * bright)[:, None, None, None] + 0.5 * rng.random((2000, 1, 24, 24))
-        shown = answers if split == "validation" else rng.integers(0, 2, 2000)  # so that trees cannot read the answer
-        splits[split] = (write_predictions(images.astype(np.float32), shown, 2), labels)
-    found = one("trivial_feature", AuditTarget.from_arrays("weak", reads_pixel(2), splits, ("a", "b")), profile="deep")
-    assert found.statistic == pytest.approx(0.625, abs=0.08)
+        level = 0.2 + 0.3 * labels + overlap * rng.uniform(-0.3, 0.3, n)
+        images = level[:, None, None, None] + 0.02 * rng.random((n, 1, 24, 24))
+        answers = np.where(rng.random(n) < right, labels, 1 - labels)
+        shown = answers if split == "validation" else rng.integers(0, 2, n)  # so that trees cannot read the answer
+        splits[split] = (write_predictions(images.clip(0, 1).astype(np.float32), shown, 2), labels)
+    return AuditTarget.from_arrays("bright", reads_pixel(2), splits, ("a", "b"))
+
+
+def test_within_shares_are_those_of_the_variance():
+    rng, labels = np.random.default_rng(0), np.arange(400) % 4
+    column = rng.normal(size=400) + 2 * labels
+    found = within_shares({"x": column, "flat": np.zeros(400)}, labels)
+    assert found["x"] == pytest.approx(np.mean([column[labels == k].var() for k in range(4)]) / column.var())
+    assert found["flat"] == 1
+
+
+def test_a_constant_feature_explains_more_than_a_weak_model():
+    """The ratio is relative to the model: 1 / (.8 above chance)."""
+    found = one("trivial_feature", bright(overlap=0.1), profile="deep")
+    assert found.statistic == pytest.approx(1 / 0.8, abs=0.06)
+    assert found.verdict == "fail"
+
+
+def test_a_feature_that_varies_within_classes_accuses_nobody_and_is_told():
+    target = bright(overlap=0.5)
+    brightness = target.sample("train", None)[0].mean(dim=(1, 2, 3)).numpy()
+    assert within_shares({"mean": brightness}, np.arange(1000) % 2)["mean"] > CONSTANT
+    found = one("trivial_feature", target, profile="deep")
+    assert found.verdict == "pass"
+    assert found.statistic == 0
+    assert "reaches 12" in found.summary  # a tree on all of them explains everything: 100 / 80 %
 
 
 def test_a_model_at_chance_has_nothing_to_explain():
