@@ -24,6 +24,7 @@ def select(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
     for pattern in patterns:
         matches = fnmatch.filter(ids, pattern)
         if not matches:
-            raise ConfigError(f"no check matches {pattern!r}{nearest(pattern, ids)}")
+            families = dict.fromkeys(f"{id.partition('.')[0]}.*" for id in ids)
+            raise ConfigError(f"no check matches {pattern!r}{nearest(pattern, families if '*' in pattern else ids)}")
         chosen.update(matches)
     return [id for id in ids if id in chosen]
