@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnaudit.activation._receptive_field import Box
+    from cnnaudit.interventions.box import Box
 
 TILE = 72  # pixels of a map in the mosaic, at least
 HEADROOM = 0.3  # room for the number over a map, in sides of a map

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnnaudit.activation._receptive_field import Box, receptive_fields
 from cnnaudit.activation.layers import over_layers
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.interventions.box import Box
+from cnnaudit.interventions.receptive_field import receptive_fields
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.activation.layout import Layout, Traced
+    from cnnaudit.interventions.map_layout import Layout, Traced
 
 # Calls between the last plane and the class that leave CAM its formula: one average, one linear layer, no function.
 _AVERAGES = {"mean", "adaptive_avg_pool2d", "avg_pool2d", "sum"}
@@ -96,7 +96,7 @@ def grad_cam(
 
     a_k = (1 / HW) sum_xy d y_c / d A_k[x, y]. Drawn at the size of the image by bilinear interpolation (half-pixel
     centers), a cropped plane where it was cropped from and 0 outside; the gradient is computed from the layer on only.
-    The layer may hold its planes as (N, C, H, W), (N, H, W, C) or as tokens: see `activation.layout.layout_of`. Class
+    The layer may hold its planes as (N, C, H, W), (N, H, W, C) or as tokens: see `map_layout.layout_of`. Class
     and register tokens do not count.
 
     Args:
@@ -162,7 +162,7 @@ def guided_grad_cam(
 def last_planes(model: nn.Module, images: torch.Tensor) -> str:
     """The name of the last call that answers planes of more than one pixel, the default of `grad_cam`.
 
-    Planes are values whose places in the image are established (`activation.layout`), whatever their axes. Where a
+    Planes are values whose places in the image are established (see `map_layout`), whatever their axes. Where a
     class token is read, the last tokens from which the class can still be reached through other places count: in a
     vision transformer the normalization before the last attention.
 
@@ -174,8 +174,8 @@ def last_planes(model: nn.Module, images: torch.Tensor) -> str:
 
 def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, list[Traced]]:
     """The last call with planes, its layout, and the calls after it."""
-    from cnnaudit.activation.layout import Trace
     from cnnaudit.attribution.incremental_forward import one_batch
+    from cnnaudit.interventions.map_layout import Trace
 
     made = Trace(model, one_batch(model, images)).calls()
     tokens: list[tuple[int, Layout]] = []
@@ -218,9 +218,9 @@ def _reaching(model: nn.Module, images: torch.Tensor, names: list[str], found: l
 def _grad_cam(
     model: nn.Module, images: torch.Tensor, class_index: ClassIndex, layer: str | None, batch_size: int, name: str
 ) -> torch.Tensor:
-    from cnnaudit.activation.layout import layout_of
     from cnnaudit.attribution.batches import in_batches, require_images
     from cnnaudit.attribution.incremental_forward import one_batch
+    from cnnaudit.interventions.map_layout import layout_of
 
     require_images(images)
     if layer is None:

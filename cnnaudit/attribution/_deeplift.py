@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
 from cnnaudit.attribution.gradients import baseline_images, slope
 from cnnaudit.attribution.scores import ClassIndex, Unit, class_indices, scores
+from cnnaudit.interventions.map_layout import map_reader
 
 if TYPE_CHECKING:
     import torch
@@ -63,13 +64,14 @@ def deeplift(
         from cnnaudit.interventions.parameters import ConstantParameters
 
         chosen = target if layer is not None else class_indices(model, batch, target)
+        maps = None if layer is None else map_reader(model, batch, layer)
         with evaluating(model), torch.enable_grad():
             rules = Multipliers(model)
             with rules, ConstantParameters():
                 with rules.reference(), torch.no_grad():
-                    scores(model, reference, chosen, layer, unit)
+                    scores(model, reference, chosen, layer, unit, maps)
                 pixels = batch.detach().clone().requires_grad_()
-                score = scores(model, pixels, chosen, layer, unit)
+                score = scores(model, pixels, chosen, layer, unit, maps)
             return slope(score, pixels, torch.ones_like(score)) * (batch - reference)
 
     found = in_batches(one, model, images, references, class_index, batch_size=batch_size)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from cnnaudit.attribution.batches import cpu_size, in_batches, require_images, rows_in_batches, say_where_zero
 from cnnaudit.attribution.scores import ClassIndex, Unit, activations, class_indices, scores
 from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.interventions.map_layout import map_reader
 
 if TYPE_CHECKING:
     import torch
@@ -201,14 +202,15 @@ def input_gradient(
     import torch
 
     layout = _layout(model, batch, layer)
+    maps = None if layer is None else map_reader(model, batch, layer)
     with differentiable(model, rule) as observed:
         pixels = batch.detach().clone().requires_grad_()
         seen = pixels.contiguous(memory_format=layout) if observed and layout is not torch.preserve_format else pixels
         if layer is not None and rule != "gradient":
-            score = activations(model, seen, layer, unit, class_index)
+            score = activations(model, seen, layer, unit, class_index, maps)
             start = score.detach()
         else:
-            score = scores(model, seen, class_index, layer, unit)
+            score = scores(model, seen, class_index, layer, unit, maps)
             start = torch.ones_like(score)
         return slope(score, pixels, start)
 
@@ -258,7 +260,7 @@ def _layout(model: nn.Module, batch: torch.Tensor, layer: str | None) -> torch.m
     """The memory format in which convolutions of that batch are fastest, if the model answers the same in it."""
     import torch
 
-    from cnnaudit.interventions.layout import bears_channels_last
+    from cnnaudit.interventions.memory_format import bears_channels_last
 
     large = batch.shape[1] > 1 and batch.shape[-2] * batch.shape[-1] >= 64 * 64
     worthwhile = batch.device.type == "cpu" and batch.dtype in (torch.float32, torch.bfloat16) and large

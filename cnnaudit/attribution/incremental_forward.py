@@ -14,7 +14,7 @@ from cnnaudit.attribution.patches import patched
 from cnnaudit.attribution.scores import finite_logits
 from cnnaudit.attribution.windows import Windows
 from cnnaudit.core.errors import AuditError, UnsupportedError
-from cnnaudit.interventions.layout import bears_channels_last
+from cnnaudit.interventions.memory_format import bears_channels_last
 from cnnaudit.interventions.module_paths import refuse_hidden
 
 Answer = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits or images (B, …), image numbers (B,) -> (B, q)

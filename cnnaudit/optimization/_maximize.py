@@ -145,7 +145,7 @@ def _layout(model: nn.Module, objective: Objective, images: torch.Tensor) -> tor
     """The memory format in which passes are fastest, if the model answers the same in it."""
     import torch
 
-    from cnnaudit.interventions.layout import bears_channels_last
+    from cnnaudit.interventions.memory_format import bears_channels_last
     from cnnaudit.optimization.objectives import LOGITS
 
     layer = objective.layers[0] if len(objective.layers) == 1 and objective.layers[0] != LOGITS else None

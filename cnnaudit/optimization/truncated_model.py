@@ -10,6 +10,7 @@ from torch import nn
 
 from cnnaudit.interventions import record, run_until, stop_at
 from cnnaudit.interventions.frozen import frozen, lowered
+from cnnaudit.interventions.map_layout import grid_readers
 from cnnaudit.interventions.module_paths import LayerError
 from cnnaudit.interventions.parameters import ConstantParameters
 from cnnaudit.optimization.objectives import LOGITS
@@ -22,6 +23,8 @@ Read = Callable[[torch.Tensor], Values]
 
 class Reader:
     """The outputs of layers, by name, the forward pass ended after the last of them.
+
+    Outputs of four axes are given as feature maps (N, C, h, w), however the layer holds them.
 
     Weights are constants of the graph. The passes are made on a frozen copy (`interventions.frozen`) where one can be
     made that answers as the model does, else on the model.
@@ -47,13 +50,15 @@ class Reader:
     ) -> None:
         self._inner = tuple(layer for layer in layers if layer != LOGITS)
         self._whole = len(self._inner) < len(layers)
+        self._maps = grid_readers(model, image, self._inner)
         self._last = None if self._whole or not self._inner else _last(model, self._inner, image)
         self._read = self._copied(model, image, dtype) if quick and layers else None
         self.copied = self._read is not None
         self._model = model
 
     def __call__(self, images: torch.Tensor) -> Values:
-        return self._constant(self._model, images) if self._read is None else self._read(images)
+        values = self._constant(self._model, images) if self._read is None else self._read(images)
+        return {name: self._maps[name](value) if name in self._maps else value for name, value in values.items()}
 
     def _copied(self, model: nn.Module, image: torch.Tensor, dtype: torch.dtype | None) -> Read | None:
         """Passes on a frozen copy; None where there is none that answers noise as the model does."""

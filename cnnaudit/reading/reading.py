@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cnnaudit.activation import feature_maps
-from cnnaudit.activation.layers import filled, first_response
+from cnnaudit.activation.layers import first_response
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.progress import progress
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
@@ -18,7 +18,7 @@ from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
 from cnnaudit.embedding.clusters import cluster, comparable
 from cnnaudit.embedding.elbow import Elbow, elbow
 from cnnaudit.interventions import Call, calls
-from cnnaudit.interventions.batches import in_batches
+from cnnaudit.interventions.batches import fill_batch, in_batches
 from cnnaudit.interventions.inputs import input_of
 from cnnaudit.reading.boxplots import boxes
 from cnnaudit.reading.classifiers import other_learners
@@ -120,7 +120,7 @@ def _split(target: AuditTarget) -> str:
 def _first(target: AuditTarget) -> torch.Tensor:
     """One image, or a batch of it where the model takes nothing else."""
     image = target.split(_split(target)).read(np.zeros(1, np.int64))
-    return filled(image, getattr(target.model, "batch", None)).to(target.device)
+    return fill_batch(image, getattr(target.model, "batch", None)).to(target.device)
 
 
 def _images(target: AuditTarget, most: int, seed: int) -> Images:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cnnaudit.interventions.layout import watched_pass
+from cnnaudit.interventions.memory_format import watched_pass
 from cnnaudit.target.pixels import PixelModel
 
 WORTHWHILE = 64

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.activation._receptive_field import receptive_field
 from cnnaudit.checks.fidelity._activations import GRAY, answers
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.interventions.receptive_field import receptive_field
 from cnnaudit.optimization import Pixels, Recipe, maximize, unit
 
 Shape = tuple[int, int, int]

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import nn
 
 from cnnaudit.core.errors import UnsupportedError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Pixels of an image: rows top..bottom - 1, columns left..right - 1; empty where the unit sees only padding."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.bottom - self.top, self.right - self.left
+from cnnaudit.interventions.box import Box
+from cnnaudit.interventions.map_layout import map_reader
+from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.reach import Reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,25 +67,21 @@ def receptive_fields(model: nn.Module, layer: str, shape: tuple[int, int, int]) 
     Raises:
         LayerError: the model has no such layer.
         UnsupportedError: the layer's values pass through a function whose reach is not known (named in the message), or
-            the model hides its calls.
+            which of its axes are channels and places is not established, or the model hides its calls.
 
     Source: A. Araujo, W. Norris, J. Sim, Computing receptive fields of convolutional neural networks, Distill 2019
         (here by propagation through the pass itself, which needs no alignment of branches).
     """
-    import torch
-
-    from cnnaudit.activation.reach import Reach
-    from cnnaudit.interventions.modes import evaluating
-
     parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     images = torch.rand(getattr(model, "batch", None) or 1, *shape, generator=torch.Generator().manual_seed(0))
+    images = images.to(parameter)
     reach = Reach(model, layer)
     with torch.no_grad(), evaluating(model, own_images=False), reach:
-        model(reach.begin(images.to(parameter)))
-    top, bottom, left, right = (edge[0].cpu().double().numpy() for edge in reach.found())
+        model(reach.begin(images))
+    found = reach.found()
+    read = map_reader(model, images, layer) if found[0].ndim > 2 else None
+    top, bottom, left, right = ((edge if read is None else read(edge))[0].cpu().double().numpy() for edge in found)
     edges = np.stack([-top, -left, bottom + 1, right + 1])
-    if edges.ndim not in (2, 4):
-        raise UnsupportedError(f"layer {layer!r} answers {edges.ndim}-d values, expected maps or dense units")
     return ReceptiveFields(layer, np.where(np.isfinite(edges), edges, 0).astype(np.int64))
 
 

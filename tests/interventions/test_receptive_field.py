@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.activation._receptive_field import Box, receptive_field, receptive_fields
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, run_until
+from cnnaudit.interventions.receptive_field import Box, receptive_field, receptive_fields
 from cnnaudit.models import lenet
 
 
@@ -206,3 +206,14 @@ def test_the_model_is_left_in_its_mode():
     receptive_field(model, "2", (1, 8, 8), (0, 0))
     assert model.training and model[2].training and torch.equal(before, model[1].running_mean)
     assert not model[0]._forward_hooks
+
+
+def test_a_layer_with_its_channels_last_has_the_same_fields():
+    class Last(nn.Module):
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1).relu()
+
+    conv = nn.Conv2d(1, 3, (3, 5), stride=(2, 1))
+    plain = receptive_fields(nn.Sequential(conv, nn.ReLU()), "1", (1, 9, 11))
+    last = receptive_fields(nn.Sequential(conv, Last()), "1/relu:1", (1, 9, 11))
+    assert plain.edges.shape == (4, 3, 4, 7) and (plain.edges == last.edges).all()

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from cnnaudit.activation.reach import ALONG, JOINING, MOVING, POINTWISE, REDUCING, tensors_in
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding, pad_arguments
 from cnnaudit.interventions.graphs import Entry
 from cnnaudit.interventions.module_paths import LayerError, Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
 from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor, is_in_place
+from cnnaudit.interventions.reach import ALONG, JOINING, MOVING, POINTWISE, REDUCING, tensors_in
 
 Places = tuple[torch.Tensor, torch.Tensor]
 
@@ -52,7 +52,8 @@ class Positions(Observer):
         self._model = model
         self._places: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._calls: dict[str, tuple[Site, tuple[int, ...], Places | None]] = {}
-        self._modules: dict[str, tuple[tuple[int, ...], Places | None]] = {}
+        self._modules: dict[str, tuple[str, tuple[int, ...], Places | None]] = {}
+        self._kinds: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def __enter__(self) -> Any:
         entered = super().__enter__()
@@ -79,7 +80,7 @@ class Positions(Observer):
         return [(name, site.kind, shape, places) for name, (site, shape, places) in zip(names, found)]
 
     def of(self, layer: str) -> tuple[str, tuple[int, ...], Places | None]:
-        """Kind (empty for a module), output shape and positions of a module or call.
+        """Kind (of a module: that of the call whose output it returns), output shape and positions of a module or call.
 
         Raises:
             LayerError: the model has no such layer, the pass does not reach it, or it is called more than once.
@@ -94,7 +95,7 @@ class Positions(Observer):
         found = self._modules.get(f"{name}:1" if times else name)
         if found is None:
             raise self.scopes.missing(layer)
-        return "", *found
+        return found
 
     def on_call(self, site: Site, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         values = args[:1] if site.kind in ("to", "type_as") else (args, kwargs)
@@ -112,13 +113,14 @@ class Positions(Observer):
         if found is not None and found.is_floating_point():
             kept = tuple(found.shape), self._places.get(found)  # type: ignore[no-untyped-call]
             self._calls[site.name] = (site, *kept)
-            self._modules.update({entry.name: kept for entry in site.answers})
+            self._kinds[found] = site.kind
+            self._modules.update({entry.name: (site.kind, *kept) for entry in site.answers})
         return output
 
     def on_leave(self, entry: Entry, inputs: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor):
-            places = self._places.get(output)  # type: ignore[no-untyped-call]
-            self._modules[entry.name] = tuple(output.shape), places
+            kind, places = self._kinds.get(output, ""), self._places.get(output)  # type: ignore[no-untyped-call]
+            self._modules[entry.name] = kind, tuple(output.shape), places
 
     def _forget(self, changed: torch.Tensor) -> None:
         """A tensor written to in part, and the one it is a view of, hold values of unknown places."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
-from cnnaudit.activation._receptive_field import Box
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.interventions.batches import fill_batch, forward
+from cnnaudit.interventions.box import Box
+from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.positions import Places, Positions
+from cnnaudit.interventions.recording import stop_at
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from cnnaudit.activation.positions import Places
+Reader = Callable[[torch.Tensor], torch.Tensor]
 
 _SAME = 0.05  # pixels below which two positions are one
+# These take and answer (N, C, H, W) by definition, also where positions are not known behind some other call.
+_PLANAR = {
+    *("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"),
+    *("lp_pool2d", "batch_norm", "interpolate"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +66,6 @@ class Layout:
         Raises:
             UnsupportedError: the output has another shape than the one that the layout was established for.
         """
-        import torch
-
         if tuple(values.shape[1:]) != self.shape:
             raise UnsupportedError(
                 f"the layer answers {tuple(values.shape)}, and (N, {', '.join(map(str, self.shape))}) when its layout "
@@ -77,8 +84,6 @@ class Layout:
 
         Pixels that no cell covers are 0.
         """
-        import torch.nn.functional as F  # noqa: N812
-
         box = self.box
         wide = F.interpolate(maps[:, None], size=box.size, mode="bilinear", align_corners=False)[:, 0]
         if box == Box(0, 0, *size):
@@ -115,9 +120,47 @@ def layout_of(model: nn.Module, images: torch.Tensor, layer: str) -> Layout:
     return found.layout
 
 
+def map_reader(model: nn.Module, images: torch.Tensor, layer: str) -> Reader:
+    """A function that reads the output of a layer as feature maps (N, C, h, w); outputs (N, F) stay as they are.
+
+    The bare name of a module that is called more than once means its first call, as in `run_until`. For images of this
+    size; one pass of the first image, outside of any other intervention.
+
+    Raises:
+        UnsupportedError: the output has more than two axes, and which of them are channels and places is not
+            established; the reason is told. Or the model hides its calls.
+        LayerError: the model has no such layer.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 5, 2, stride=2), torch.nn.Flatten())
+        >>> map_reader(net, torch.rand(1, 1, 8, 6), "0")(torch.rand(7, 5, 4, 3)).shape
+        torch.Size([7, 5, 4, 3])
+    """
+    return _until(model, images, layer).reader()
+
+
+def grid_readers(model: nn.Module, images: torch.Tensor, layers: Sequence[str]) -> dict[str, Reader]:
+    """For each layer a function that reads its output: as feature maps (N, C, h, w) where it has four axes.
+
+    Errors as in `map_reader`.
+    """
+    found = [_until(model, images, layer) for layer in layers]
+    return {name: one.reader() if len(one.output_shape) == 4 else _as_it_is for name, one in zip(layers, found)}
+
+
+def _until(model: nn.Module, images: torch.Tensor, layer: str) -> Traced:
+    """What is known of the layer, from a pass that ends there."""
+    return Trace(model, images, until=layer).layer(layer)
+
+
+def _as_it_is(output: torch.Tensor) -> torch.Tensor:
+    return output
+
+
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A call or module of a pass: name, kind (as in `interventions.calls`; empty for a module), shape and layout."""
+    """A call or module of a pass: name, kind (of a module: of the call whose output it returns), shape and layout."""
 
     name: str
     kind: str
@@ -131,25 +174,45 @@ class Traced:
         """The layout of the output, or the reason why it has none."""
         return established(self.output_shape, self._places, self._size, self._batch)
 
+    @property
+    def planar(self) -> bool:
+        """Whether the output is (N, C, H, W)."""
+        if len(self.output_shape) != 4:
+            return False
+        if self.kind in _PLANAR or self.output_shape[2:] == (1, 1):
+            return True
+        layout = self.layout
+        return not isinstance(layout, str) and layout.planar
+
+    def reader(self) -> Reader:
+        """See `map_reader`."""
+        if len(self.output_shape) == 2 or self.planar:
+            return _as_it_is
+        layout = self.layout
+        if isinstance(layout, str):
+            raise UnsupportedError(
+                f"layer {self.name!r} answers {self.output_shape}, expected feature maps (N, C, H, W) or (N, F): "
+                f"{layout}"
+            )
+        return layout.maps
+
 
 class Trace:
     """One pass of the first image, with the layouts of what its calls and modules answer.
+
+    Args:
+        until: the pass ends at this layer, and what follows need not take images of this size; None: a whole pass.
 
     Raises:
         ModelError: the model raises on images of this size.
         UnsupportedError: the model hides its calls.
     """
 
-    def __init__(self, model: nn.Module, images: torch.Tensor) -> None:
-        import torch
-
-        from cnnaudit.activation.layers import filled, run
-        from cnnaudit.activation.positions import Positions
-        from cnnaudit.interventions.modes import evaluating
-
+    def __init__(self, model: nn.Module, images: torch.Tensor, until: str | None = None) -> None:
         bound = getattr(model, "batch", None)
-        with evaluating(model), torch.no_grad(), Positions(model) as self._positions:
-            run(model, filled(images[:1], bound))
+        end = nullcontext() if until is None else stop_at(model, until)
+        with evaluating(model), torch.no_grad(), Positions(model) as self._positions, end:
+            forward(model, fill_batch(images[:1], bound))
         self._size, self._batch = (int(images.shape[2]), int(images.shape[3])), int(bound or 1)
 
     def calls(self) -> list[Traced]:
