@@ -157,7 +157,7 @@ BAD = [
     ("name = 'demo'", "nmae = 'demo'", ["model.nmae: unknown key; did you mean 'name'?"]),
     ("source = 'nets:build'", "source = 'nets'", ["model.source = 'nets'", "torchvision:NAME", ".onnx"]),
     ("source = 'nets:build'", "source = 'gone.onnx'", ["model.source = 'gone.onnx': no such file", "gone.onnx)"]),
-    ("source = 'nets:build'", "source = 'nets:build'\nweights = 'x.csv'", ["model.weights = 'x.bin'", ".safetensors"]),
+    ("source = 'nets:build'", "source = 'nets:build'\nweights = 'x.csv'", ["model.weights = 'x.csv'", ".safetensors"]),
     ("source = 'nets:build'", "source = 'nets:build'\nweights = 'x.pt'", ["model.weights = 'x.pt': no such file"]),
     ("source = 'nets:build'", "source = 'nets:build'\narguments = 3", ["model.arguments = 3", "a table"]),
     ("source = 'nets:build'", "source = 'nets:build'\noutputs = 'scores'", ["'logits' or 'probabilities'"]),
