@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.attribution.methods import Method, saliency
-from cnnaudit.checks.fidelity._deletion import blurred
-from cnnaudit.checks.fidelity._quiet import quiet
-from cnnaudit.checks.fidelity._saliency import GRID, cells
+from cnnaudit.attribution.methods import Method, contribution, saliency
+from cnnaudit.checks.fidelity._attribution_maps import GRID, cells, quiet
 from cnnaudit.core.statistics import derive_seed
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 DETAIL = 0.2  # of the class's probability must owe itself to more than the image's blur
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """A method's maps on the grid, each (n, cells).
+
+    Attributes:
+        strength: how much each cell counts, in whichever direction.
+        support: what each cell adds to the class's score; the strength again where the method has no sign.
+    """
+
+    strength: np.ndarray
+    support: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +71,29 @@ class Subject:
         classes = self.classes[torch.from_numpy(rows)].cpu()
         return lambda images: _probability(self.target, images, classes)
 
-    def maps(
+    def attributions(
         self, method: Method, rows: slice, *, model: nn.Module | None = None, noise: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """A method's saliency maps (n, H, W) of those rows, of the target's model or another one.
+        """What a method answers to those rows, for the target's model or another one: (n, C, H, W) or (n, H, W).
 
         Raises:
             UnsupportedError: from the method.
         """
         images = self.images[rows] if noise is None else (self.images[rows] + noise[rows]).clamp(0, 1)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.target.name, "fidelity", method.name))
-        return saliency(quiet(method.name, model or self.target.model, images, self.classes[rows], generator))
+        return quiet(method.name, model or self.target.model, images, self.classes[rows], generator)
 
-    def rows(self, method: Method, rows: slice, *, model: nn.Module | None = None) -> np.ndarray:
-        """Those maps on the grid: (n, cells)."""
-        return cells(self.maps(method, rows, model=model))
+    def strength(
+        self, method: Method, rows: slice, *, model: nn.Module | None = None, noise: torch.Tensor | None = None
+    ) -> np.ndarray:
+        """How much each cell counts, in whichever direction: (n, cells)."""
+        return cells(saliency(self.attributions(method, rows, model=model, noise=noise)))
+
+    def maps(self, method: Method, rows: slice) -> Maps:
+        """The strength of each cell in the target's model, and what it adds to the class's score."""
+        found = self.attributions(method, rows)
+        strength = cells(saliency(found))
+        return Maps(strength, cells(contribution(found)) if method.signed else strength)
 
 
 def subject_of(
@@ -97,6 +120,23 @@ def subject_of(
         emptied[first],
         seed,
     )
+
+
+def blurred(images: torch.Tensor) -> torch.Tensor:
+    """The images (N, C, H, W) without their detail: a Gaussian blur of an eighth of the shorter side, edges repeated.
+
+    What is deleted is replaced by it: it keeps the local brightness and color, so that the network is shown neither a
+    black hole nor a constant that it never saw.
+    """
+    sigma = min(images.shape[-2:]) / 8
+    radius = int(2 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = images.shape[1]
+    across = kernel.expand(channels, 1, 1, -1)
+    padded = F.pad(images, (radius,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, across, groups=channels), across.mT.reshape(channels, 1, -1, 1), groups=channels)
 
 
 def _probability(target: AuditTarget, images: torch.Tensor, classes: torch.Tensor) -> np.ndarray:

@@ -1,31 +1,30 @@
-"""Is the deconvnet's picture what its paper defines, and does it stand where the unit looks?"""
+"""Is the deconvnet's picture what its paper defines, and does it stand where the unit looks?
+
+A deconvnet brings a unit's activation back to the pixels. The audit compares the picture with a slow computation of the
+published definition, and asks whether it follows the image's content when that is moved.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks.fidelity import _methods
+from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
+from cnnaudit.checks.fidelity._methods import LEAST, interval
+from cnnaudit.checks.small_targets import plain, trained
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
-    from cnnaudit.checks.fidelity._evaluation_set import Subject
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import real
-from cnnaudit.checks.fidelity._shared import _LEAST, _interval, _subject
-
-if TYPE_CHECKING:
     import torch
 
+    from cnnaudit.checks.fidelity._evaluation_set import Subject
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.fidelity._plants import _digits_target, _drawn
-from cnnaudit.checks.small_targets import plain, trained
 
 _EXACT = 1e-3
 
@@ -46,7 +45,7 @@ def deconvnet(context: CheckContext) -> list[Finding]:
     """Energy (squared values, summed over channels) of the deconvnet's picture in the wrong place; two findings.
 
     `definition`: the largest of |picture - definition|^2 / |definition|^2, against explicit unpooling, rectification
-    and transposed convolution (`cnnaudit.checks.fidelity._deconvolution`; chains of modules only), and of the share outside the
+    and transposed convolution (`_deconvolution.py`; chains of modules only), and of the share outside the
     unit's receptive field, for units in the first, middle and last rectified map. Arithmetic: at most .001, room for
     float32 alone.
 
@@ -59,7 +58,7 @@ def deconvnet(context: CheckContext) -> list[Finding]:
     target = context.target
     from cnnaudit.checks.fidelity._deconvnet import rectified_maps
 
-    subject = _subject(context)
+    subject = _methods.subject(context)
     layers = rectified_maps(target.model, subject.images)
     return [_definition(context.among(2), subject, layers), _evidence(context.among(2), subject, layers[-1])]
 
@@ -67,7 +66,7 @@ def deconvnet(context: CheckContext) -> list[Finding]:
 def _definition(context: CheckContext, subject: Subject, layers: list[str]) -> Finding:
     """Whether the pictures are those of the definition, and inside the receptive field."""
     from cnnaudit.checks.fidelity._deconvnet import against_definition, outside_receptive_field
-    from cnnaudit.checks.fidelity._figures import difference_table
+    from cnnaudit.checks.fidelity.deconvnet_figures import difference_table
 
     model, images = subject.target.model, subject.images[:4]
     middle = sorted({0, len(layers) // 2, len(layers) - 1})
@@ -99,12 +98,12 @@ def _definition(context: CheckContext, subject: Subject, layers: list[str]) -> F
 def _evidence(context: CheckContext, subject: Subject, layer: str) -> Finding:
     """Whether the pictures stand over the content, wherever it is."""
     from cnnaudit.checks.fidelity._deconvnet import pictures, strongest_units
-    from cnnaudit.checks.fidelity._figures import placed_pictures, placed_table
     from cnnaudit.checks.fidelity._pointing_game import placed, spill
+    from cnnaudit.checks.fidelity.deconvnet_figures import placed_pictures, placed_table
 
     target = subject.target
-    stimuli = placed(subject.images[: max(_LEAST, 3 * len(subject.images) // 5)].cpu(), context.generator("places"))
-    if len(stimuli.images) < _LEAST:
+    stimuli = placed(subject.images[: max(LEAST, 3 * len(subject.images) // 5)].cpu(), context.generator("places"))
+    if len(stimuli.images) < LEAST:
         return context.not_applicable(
             f"only {len(stimuli.images)} of the images show anything but their background",
             part="evidence",
@@ -113,10 +112,13 @@ def _evidence(context: CheckContext, subject: Subject, layer: str) -> Finding:
     units = strongest_units(target.model, images, layer)
     maps = pictures(target.model, images, layer, units)
     shares = np.mean([spill(plane, stimuli.boxes) for plane in maps], axis=0)
-    classes = target.logits(stimuli.images).argmax(1).to(target.device)
+    table = []
+    if effort(context).methods is None:
+        classes = target.logits(stimuli.images).argmax(1).to(target.device)
+        table = [placed_table(target.model, images, classes, stimuli.boxes, float(shares.mean()))]
     return context.judge(
         float(shares.mean()),
-        _interval(context, len(shares), lambda rows: float(shares[rows].mean()), (0, 1), "evidence"),
+        interval(context, len(shares), lambda rows: float(shares[rows].mean()), (0, 1), "evidence"),
         n=len(shares),
         part="evidence",
         summary=f"Pictures of the strongest units of layer {layer} are {_ratio(shares.mean())} as strong outside the "
@@ -124,10 +126,7 @@ def _evidence(context: CheckContext, subject: Subject, layer: str) -> Finding:
         locations=[
             Location(float(spill(plane, stimuli.boxes).mean()), layer=layer, unit=u) for u, plane in zip(units, maps)
         ],
-        evidence=[
-            placed_table(target.model, images, classes, stimuli.boxes, float(shares.mean())),
-            placed_pictures(images, maps[0], shares),
-        ],
+        evidence=[*table, placed_pictures(images, maps[0], shares)],
     )
 
 
@@ -155,9 +154,7 @@ def chained(seed: int, relu: bool = True, pool: bool = True) -> AuditTarget:
     last = nn.ReLU() if relu else Rectification()
     pooling = nn.MaxPool2d(2) if pool else Pooling()
     features = nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), pooling, nn.Conv2d(6, 8, 3), last
-    return _digits_target(
-        "a chain of modules", _drawn(nn.Sequential(*features, nn.Flatten(), nn.Linear(1152, 10)), seed)
-    )
+    return digits_target("a chain of modules", drawn(nn.Sequential(*features, nn.Flatten(), nn.Linear(1152, 10)), seed))
 
 
 def background_units(seed: int, background: bool) -> AuditTarget:
@@ -165,13 +162,13 @@ def background_units(seed: int, background: bool) -> AuditTarget:
     import torch
     from torch import nn
 
-    network = _drawn(nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4704, 10)), seed)
+    network = drawn(nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4704, 10)), seed)
     convolution = network.get_submodule("0")
     with torch.no_grad():
         weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
         weight.copy_(weight.abs() * (-1 if background else 1))
         bias.fill_(1.0 if background else 0.0)
-    return _digits_target("answers to the background" if background else "answers to the digits", network)
+    return digits_target("answers to the background" if background else "answers to the digits", network)
 
 
 PLANTS = [

@@ -1,30 +1,27 @@
-"""Do the methods that look inside leave the model as it was, and does every ReLU follow their rule?"""
+"""Do the methods that look inside leave the model as it was, and does every ReLU follow their rule?
+
+A method that changes the model falsifies whatever is measured after it, and a ReLU that is hidden from a rule falsifies
+the picture. The audit compares the model bit by bit before and after each method.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
+from cnnaudit.checks.fidelity._methods import effort, judged, subject
+from cnnaudit.checks.small_targets import plain
 from cnnaudit.core import evidence
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     import torch
 
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import real
-from cnnaudit.checks.fidelity._shared import _effort, _judged, _subject
-
-if TYPE_CHECKING:
-    import torch
-
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.fidelity._plants import _digits_target, _drawn
-from cnnaudit.checks.small_targets import plain
 
 
 @check(
@@ -51,12 +48,12 @@ def integrity(context: CheckContext) -> Finding:
     All on 2 images; methods whose cost exceeds the profile are left out. The tolerance is 0: it is arithmetic.
     """
     target = context.target
-    from cnnaudit.checks.fidelity._effort import affordable
-    from cnnaudit.checks.fidelity._integrity import integrity
+    from cnnaudit.checks.fidelity._budget import affordable
+    from cnnaudit.checks.fidelity._promises import integrity
 
-    subject, spec = _subject(context), target.input
-    counts, refused = affordable(_attributions(), _effort(context), spec.channels, spec.size)
-    found = integrity(target.model, subject.images[:2], subject.classes[:2], {n: _compute(context, n) for n in counts})
+    shown, spec = subject(context), target.input
+    counts, refused = affordable(_attributions(), replace(effort(context), methods=None), spec.channels, spec.size)
+    found = integrity(target.model, shown.images[:2], shown.classes[:2], {n: _compute(context, n) for n in counts})
     broken, count = found.broken, len(found.broken)
     faulty = {item.who for item in broken}
     rows = [[item.who, item.promise, item.layer or None] for item in broken]
@@ -87,12 +84,12 @@ def _attributions() -> list[str]:
     """The names of all methods that are no baselines."""
     from cnnaudit.attribution.methods import METHODS
 
-    return _judged(METHODS)
+    return judged(METHODS)
 
 
 def _compute(context: CheckContext, name: str) -> Callable[..., torch.Tensor]:
     """A method with a generator of its own."""
-    from cnnaudit.checks.fidelity._quiet import quiet
+    from cnnaudit.checks.fidelity._attribution_maps import quiet
 
     return lambda model, images, classes: quiet(name, model, images, classes, context.torch_generator(name))
 
@@ -122,9 +119,7 @@ def rectified(seed: int, arithmetic: bool) -> AuditTarget:
             logits: torch.Tensor = self.last(x.mean((2, 3)))
             return logits
 
-    return _digits_target(
-        "ReLU written as arithmetic" if arithmetic else "ReLUs of all kinds", _drawn(Rectified(), seed)
-    )
+    return digits_target("ReLU written as arithmetic" if arithmetic else "ReLUs of all kinds", drawn(Rectified(), seed))
 
 
 def counting(seed: int, counts: bool) -> AuditTarget:
@@ -145,7 +140,7 @@ def counting(seed: int, counts: bool) -> AuditTarget:
             logits: torch.Tensor = self.last(self.features(images))
             return logits
 
-    return _digits_target("counts its passes" if counts else "counts in training", _drawn(Counting(), seed))
+    return digits_target("counts its passes" if counts else "counts in training", drawn(Counting(), seed))
 
 
 PLANTS = [

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from cnnaudit.checks.fidelity._deletion import FRACTIONS, Deletion, blurred, deletion_curve, elsewhere, first_deleted
+from cnnaudit.attribution.methods import METHODS
+from cnnaudit.checks.fidelity import deletion as module
+from cnnaudit.checks.fidelity._budget import LOOKS
+from cnnaudit.checks.fidelity._evaluation_set import Subject, blurred
+from cnnaudit.checks.fidelity.deletion import FRACTIONS, Deletion, deletion, deletion_curve, elsewhere, first_deleted
 
 RNG = np.random.default_rng(0)
 
@@ -77,3 +84,81 @@ def test_a_map_elsewhere_is_the_same_map_at_least_a_quarter_away():
     for place in (row, column):
         away = (place - 3) % 8
         assert away.min() == 2 and away.max() == 6
+
+
+class Quarrel(nn.Module):
+    """Class 0 gains from the left half of the image and loses, far more, from the right half."""
+
+    def forward(self, images):
+        left, right = images[..., :10].mean((1, 2, 3)), images[..., 10:].mean((1, 2, 3))
+        return torch.stack([20 * left - 40 * right, torch.zeros_like(left)], 1)
+
+
+def test_what_speaks_against_the_class_is_not_deleted_first():
+    images = torch.full((2, 1, 20, 20), 0.4)
+    images[..., :10] = 1
+    model = Quarrel()
+    subject = Subject(None, images, torch.zeros(2, dtype=torch.int64), np.ones(2), np.zeros(2), 0)
+    subject = replace(subject, target=type("T", (), {"model": model, "name": "quarrel"})())
+    signed = subject.maps(METHODS["gradient_times_input"], slice(2))
+    left = np.tile(np.arange(20) < 10, 20)
+    assert (signed.strength[:, ~left] > 0).all() and (signed.support[:, ~left] < 0).all()
+    assert first_deleted(signed.support, 0.5, (20, 20), (20, 20), RNG).flatten(1)[:, torch.from_numpy(left)].all()
+    unsigned = subject.maps(METHODS["gradient"], slice(2))
+    assert np.array_equal(unsigned.strength, unsigned.support)
+
+
+def test_each_finding_shows_the_method_beside_both_baselines(lenet, few_methods):
+    found = deletion(replace(lenet, _cache={}))
+    assert [finding.part for finding in found] == list(few_methods[:3])
+    titles = [[row[0] for row in finding.evidence[0]["rows"]] for finding in found]
+    assert len(titles[0]) == len(few_methods)  # the first shows all of them
+    assert all("Edge detector (baseline)" in rows and "Blank map (baseline)" in rows for rows in titles)
+    assert all(len(rows) == 3 for rows in titles[1:])
+    rows = {row[0]: row for row in found[0].evidence[0]["rows"]}
+    assert abs(rows["Blank map (baseline)"][2]) < 0.05
+    assert rows["Gradient"][2] > rows["Edge detector (baseline)"][2]
+
+
+def test_a_model_that_answers_the_blur_alike_has_nothing_to_delete(few_methods, small, classifier):
+    found = deletion(small(classifier(nn.AvgPool2d(12))))
+    assert found.verdict == "not_applicable" and "blur" in found.summary
+
+
+class Corner(nn.Module):
+    """Sees nothing but the detail of the upper left corner, so that any map of it is right."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 2, 3, bias=False), nn.Linear(1, 2)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[-1.0, 2.0, -1.0]]).expand(2, 1, 3, 3))
+            self.last.weight.copy_(torch.tensor([[-20.0], [20.0]]))
+            self.last.bias.copy_(torch.tensor([10.0, -10.0]))
+
+    def forward(self, images):
+        return self.last(self.conv(images[..., :24, :24]).relu().mean((2, 3))[:, :1])
+
+
+def test_on_photographs_few_methods_are_asked_until_decided_and_the_rest_is_named(small):
+    images = torch.rand(40, 1, 96, 96, generator=torch.Generator().manual_seed(0)).round()
+    found = {finding.part: finding for finding in deletion(small(Corner(), images=images))}
+    assert (found["gradient"].verdict, found["gradient"].n) == ("pass", LOOKS[0])  # decided at the first look
+    for name in ("smooth_grad", "occlusion"):
+        assert found[name].verdict == "not_applicable" and "not asked" in found[name].summary
+        assert "--profile standard" in found[name].summary
+
+
+def test_an_open_verdict_is_asked_on_more_images_and_pays_for_every_look(small, monkeypatch):
+    images = torch.rand(40, 1, 96, 96, generator=torch.Generator().manual_seed(0)).round()
+    asked = []
+
+    def verdict(self, bounds):
+        asked.append(self.confidence)
+        return "inconclusive"
+
+    monkeypatch.setattr(module.CheckContext, "verdict", verdict)
+    found = {finding.part: finding for finding in deletion(small(Corner(), images=images), confidence=0.95)}
+    assert found["gradient"].n == LOOKS[-1]
+    judged = sum(finding.statistic is not None for finding in found.values())
+    assert asked == [pytest.approx(1 - 0.05 / (judged * len(LOOKS)))] * len(asked)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.fidelity._randomization import compare, map_entropy, randomized, weighted_layers
+from cnnaudit.checks.fidelity._budget import LEAST
+from cnnaudit.checks.fidelity._random_networks import randomized, weighted_layers
+from cnnaudit.checks.fidelity.deletion import deletion
+from cnnaudit.checks.fidelity.randomization import Randomization, compare, map_entropy, randomization
 
 
 def network() -> nn.Sequential:
@@ -90,3 +95,60 @@ def test_what_is_common_to_all_images_does_not_count():
 def test_entropy_of_a_point_and_of_an_even_map():
     maps = np.stack([np.eye(8)[0], np.full(8, 0.3)])
     assert map_entropy(maps) == pytest.approx([0, np.log(8)])
+
+
+def test_a_map_less_alike_than_another_images_survives_by_nothing():
+    zero, one = np.zeros(8), np.ones(8)
+    found = Randomization(zero - 0.4, one, zero + 0.4, zero, {}, np.zeros((2, 4)))
+    assert found.kept() < -1
+    assert found.survives() == 0
+    assert Randomization(zero + 0.7, one, zero + 0.4, zero, {}, np.zeros((2, 4))).survives() == pytest.approx(0.5)
+
+
+def test_the_share_that_survives_is_a_share(lenet, few_methods):
+    found = randomization(replace(lenet, _cache={}))
+    assert [finding.part for finding in found] == list(few_methods[:3])
+    for finding in found:
+        assert 0 <= finding.interval[0] <= finding.statistic <= finding.interval[1] <= 1
+    rows = {row[0]: row for row in found[0].evidence[0]["rows"]}
+    assert rows["Edge detector (baseline)"][2] == pytest.approx(1, abs=1e-6)
+
+
+def test_numbers_depend_on_neither_order_nor_selection_and_nothing_is_left_behind(lenet, few_methods):
+    before = [value.clone() for value in lenet.model.state_dict().values()]
+    state = torch.get_rng_state()
+    first = [check(replace(lenet, _cache={}), seed=4) for check in (randomization, deletion)]
+    shared = replace(lenet, _cache={})
+    second = [check(shared, seed=4) for check in (deletion, randomization)][::-1]
+    for alone, together in zip(first, second):
+        assert [replace(f, seconds=0) for f in alone] == [replace(f, seconds=0) for f in together]
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(before, lenet.model.state_dict().values()))
+    assert not any(parameter.grad is not None for parameter in lenet.model.parameters())
+
+
+def test_a_model_without_weights_cannot_be_drawn_anew(small):
+    class Bright(nn.Module):
+        def forward(self, images):
+            mean = images.mean((1, 2, 3))
+            return torch.stack([mean, 1 - mean], 1)
+
+    found = randomization(small(Bright()))
+    assert found.verdict == "not_applicable" and "no weights" in found.summary
+
+
+def test_methods_without_their_relu_are_refused_one_by_one(few_methods, small, classifier):
+    model = classifier(nn.Conv2d(1, 4, 3), nn.SiLU())
+    with torch.no_grad():
+        model[0].weight.mul_(20)  # else it is nearly linear, with the same gradient for all images
+    found = {finding.part: finding for finding in randomization(small(model))}
+    assert found["gradient"].verdict != "not_applicable"
+    assert found["deconvnet"].verdict == "not_applicable" and "silu" in found["deconvnet"].summary
+
+
+def test_on_photographs_few_methods_are_asked_and_the_rest_is_named(small):
+    model = nn.Sequential(nn.Conv2d(3, 4, 7, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    images = torch.rand(10, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    found = {f.part: f for f in randomization(small(model, images=images))}
+    assert "--profile standard" in found["integrated_gradients"].summary
+    assert found["gradient"].n == LEAST

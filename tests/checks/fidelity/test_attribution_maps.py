@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from cnnaudit.checks.fidelity._saliency import cells, flat, rank_similarity
+from cnnaudit.checks.fidelity._attribution_maps import cells, flat, rank_similarity
 
 
 def test_cells_are_the_means_of_their_pixels():

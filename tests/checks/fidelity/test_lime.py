@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from cnnaudit.checks.fidelity._evaluation_set import subject_of
-from cnnaudit.checks.fidelity._stability import agreement, lime_stability, segmentation_for
-from cnnaudit.checks.fidelity.lime import weighed
+from cnnaudit.checks.fidelity.lime import agreement, lime_stability, segmentation_for, weighed
 
 pytest.importorskip("lime")
 

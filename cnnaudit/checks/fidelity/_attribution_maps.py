@@ -1,17 +1,30 @@
-"""Attribution maps as rows of numbers: pooled onto a grid of cells, and compared by rank."""
+"""Attribution maps as rows of numbers: computed without warnings, pooled onto a grid of cells, compared by rank."""
 
 from __future__ import annotations
+
+import warnings
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from cnnaudit.attribution.methods import METHODS
+
 GRID = 28
 _FLAT = 1e-9
 
 
+def quiet(name: str, *arguments: Any) -> torch.Tensor:
+    """Runs the method of that name with its warnings suppressed: `compute(*arguments)`, detached."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found: torch.Tensor = METHODS[name].compute(*arguments)
+    return found.detach()
+
+
 def cells(maps: torch.Tensor, grid: int = GRID) -> np.ndarray:
-    """Saliency maps (N, H, W) averaged over a grid of at most `grid` x `grid` cells: float64 (N, rows * columns).
+    """Maps (N, H, W) averaged over a grid of at most `grid` x `grid` cells: float64 (N, rows * columns).
 
     Photographs are compared and occluded by cells, since a single pixel of them is neither seen nor missed.
     """

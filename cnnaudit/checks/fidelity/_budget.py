@@ -1,4 +1,4 @@
-"""What a method costs, so that a check knows how many images it can afford."""
+"""What a method costs, which methods a profile asks and on how many images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from cnnaudit.checks.fidelity._quiet import quiet
+from cnnaudit.checks.fidelity._attribution_maps import quiet
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.profiles import PROFILES
 
 Counts: TypeAlias = "dict[str, int]"
 Reasons: TypeAlias = "dict[str, str]"
 
+QUICK = PROFILES["quick"].images or 0
 _STANDIN = 64
+SMALL = 64  # pixels: up to this size every profile asks every method
+FIRST = ("gradient", "grad_cam")  # what `quick` asks on larger images: the first map and the first per class
+LOOKS = (8, 16)  # images after which it judges, until decided
 BACKWARD = 3  # a pass with gradients costs about three without
 
 
@@ -58,14 +63,22 @@ class Effort:
     """How much a profile spends on images of a size.
 
     Attributes:
+        methods: which are asked, in this order; None: all.
+        looks: numbers of images after which a method is judged until it is decided; None: once, on all it can afford.
         images: whose maps are judged, at most.
         networks: random networks, at most; one for each of the first images.
         passes: forward passes of an image that one method may make, all images together; None: any number.
+        calibration: images that a random network's batch statistics are measured on.
+        staged: images whose maps in half-random networks are shown.
     """
 
     images: int
     networks: int
     passes: int | None
+    methods: tuple[str, ...] | None = None
+    looks: tuple[int, ...] | None = None
+    calibration: int = 8
+    staged: int = 4
 
     def of(self, cost: int) -> int:
         """How many images a method of that many passes an image is judged on; 0 where it costs too much."""
@@ -84,10 +97,13 @@ class Effort:
 def effort_of(size: tuple[int, int], images: int | None) -> Effort:
     """The effort for images of `size`, in a profile of that many images: 500, 2,000 or None for all.
 
-    Quick spends on a method what 150 passes of an image of 224 x 224 cost, on smaller images as much; gradients are
-    judged there on 16 photographs or 96 images of 28 x 28, LIME with its 200 passes an image on 47 of the latter and
-    on no photograph.
+    A method may cost what 150 passes of an image of 224 x 224 cost, on smaller images as much: at quick, gradients are
+    judged on 96 images of 28 x 28 and LIME with its 200 passes an image on 47 of them. On images of more than 64 pixels
+    quick asks the methods of `FIRST` alone, on 8 images and, where that leaves the verdict open, on 16: at most
+    300 passes for deletion and 180 for randomization. `standard` and `deep` ask all methods.
     """
+    if images is not None and images <= QUICK and max(size) > SMALL:
+        return Effort(LOOKS[-1], LEAST, 150, FIRST, LOOKS, calibration=4, staged=0)
     factor = 20 if images is None else max(1, images // 500)
     ratio = 224 * 224 / (size[0] * size[1])
     count = max(LEAST, int(min(96 * factor, 16 * factor * ratio)))
@@ -99,6 +115,12 @@ def affordable(methods: Iterable[str], effort: Effort, channels: int, size: tupl
     counts: Counts = {}
     reasons: Reasons = {}
     for name in methods:
+        if effort.methods is not None and name not in effort.methods:
+            reasons[name] = (
+                f"not asked: on images of {size[0]} x {size[1]} the quick profile asks {' and '.join(effort.methods)} "
+                "only; run with --profile standard"
+            )
+            continue
         try:
             cost = passes(name, channels, size)
         except UnsupportedError as reason:
@@ -108,7 +130,7 @@ def affordable(methods: Iterable[str], effort: Effort, channels: int, size: tupl
             counts[name] = count
         else:
             reasons[name] = (
-                f"{cost} passes for each image of {size[0]} x {size[1]} are more than this profile spends; ask with "
-                "--audit-profile standard or deep"
+                f"{cost} passes for each image of {size[0]} x {size[1]} are more than this profile spends; run "
+                "with --profile standard or deep"
             )
     return counts, reasons

@@ -1,4 +1,4 @@
-"""Targets that the plants of several checks of `fidelity` share."""
+"""Networks of chosen weights on digits, for the plants of several checks of `fidelity`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 
-def _split(target: AuditTarget) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def validation_of(target: AuditTarget) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The validation images and labels of a target."""
     split = target.split("validation")
     return {"validation": (split.read(np.arange(len(split.labels))).numpy(), np.asarray(split.labels))}
 
 
-def _drawn(network: nn.Module, seed: int) -> nn.Module:
+def drawn(network: nn.Module, seed: int) -> nn.Module:
     """The network with weights of this seed that keep the scale of the activations."""
     import torch
     from torch import nn
@@ -34,7 +34,7 @@ def _drawn(network: nn.Module, seed: int) -> nn.Module:
     return network.eval()
 
 
-def _digits_target(name: str, network: nn.Module) -> AuditTarget:
+def digits_target(name: str, network: nn.Module) -> AuditTarget:
     """The network with 200 digits."""
     from cnnaudit.data import digits
     from cnnaudit.target import AuditTarget
