@@ -15,7 +15,7 @@ import numpy as np
 from cnnaudit.checks import CheckContext, Plant, Population, check, real
 from cnnaudit.checks.fidelity import _methods
 from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
-from cnnaudit.checks.fidelity._methods import LEAST, interval
+from cnnaudit.checks.fidelity._methods import LEAST, effort, interval
 from cnnaudit.checks.small_targets import plain, trained
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
