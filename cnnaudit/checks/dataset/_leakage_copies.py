@@ -27,7 +27,8 @@ _FREQUENCIES = 7
 _TRANSFORM = 32  # points of the Fourier transform on each axis
 _SHIFT = 2  # pixels
 _ZOOMS = (0, 2, -2, 4, -4)  # pixels cropped on each side, of the one image or (below 0) of the other
-_STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # pixels around one of these
+_STEPS = (-1.0, -0.5, 0.5, 1.0)  # pixels around one of these
+_PROMISING = 0.5  # a copy has at least that much a pixel beside its crop
 _FINE, _COARSE = 0.7, 2.0  # difference of Gaussians: standard deviations in pixels
 _BLOCK = 1024
 
@@ -207,8 +208,11 @@ def aligned_similarity(
     halves = [upright, upright.flip((2, 3))]
     scores = torch.stack([_similarity(half, others, zoom) for half in halves])
     chosen = torch.where((scores[0] >= scores[1]).view(-1, 1, 1, 1), *halves)
-    steps = [zoom + step for step in _STEPS if step]
-    return torch.stack([scores.amax(dim=0), *(_similarity(chosen, others, step) for step in steps)]).amax(dim=0)
+    best = scores.amax(dim=0)
+    rows = torch.nonzero(best >= _PROMISING)[:, 0]
+    for step in _STEPS if len(rows) else ():
+        best[rows] = torch.maximum(best[rows], _similarity(chosen[rows], others[rows], zoom + step))
+    return best
 
 
 def _similarity(images: torch.Tensor, others: torch.Tensor, zoom: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ from cnnaudit.checks.readout import reads_pixel, write_predictions
 from cnnaudit.target import AuditTarget
 
 
-def answering(recall, n=400):
+def answering(recall, n=2000):
     """Two classes of n images and a model that is right on that share of each."""
     labels = np.repeat([0, 1], n)
     right = np.tile(np.arange(n) < recall * n, 2)

@@ -10,7 +10,7 @@ from cnnaudit.target import AuditTarget
 
 
 def bright(overlap, right=0.9, n=1000):
-    """Two classes whose brightness differs and varies by so much, and a model that is right on a share of the images."""
+    """Two classes whose brightness differs and varies by so much, and a model that is right on a share of it all."""
     rng, labels, splits = np.random.default_rng(0), np.arange(n) % 2, {}
     for split in ("train", "validation"):
         level = 0.2 + 0.3 * labels + overlap * rng.uniform(-0.3, 0.3, n)
