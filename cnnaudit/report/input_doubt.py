@@ -13,6 +13,7 @@ REMEDY = f"Mend the input first (see {CHECK}), then audit again."
 # These look at the data alone; what they find holds however the model is fed.
 _ABOUT_DATA = (
     "dataset.constant_class",
+    "dataset.contradictory_labels",
     "dataset.few_distinct",
     "dataset.leakage",
     "dataset.metadata_shortcut",

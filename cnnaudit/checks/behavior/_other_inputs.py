@@ -83,13 +83,11 @@ def other_inputs(spec: InputSpec) -> Iterator[Alternative]:
     """
     usual = _COLOR if spec.channels == 3 else _GRAY
     for order in ("RGB", "BGR") if spec.channels == 3 else (spec.order,):
-        described = replace(
-            spec, order=order, mean=_ordered(spec.mean, order, spec), std=_ordered(spec.std, order, spec)
-        )
-        rows = [(name, *values) for name, values in usual.items()]
+        mean, std = (_ordered(values, order, spec) for values in (spec.mean, spec.std))
+        described = replace(spec, order=order, mean=mean, std=std)
         wanted = [
-            (name, replace(described, scale=scale, mean=_ordered(mean, order), std=_ordered(std, order)))
-            for name, scale, mean, std in rows
+            (name, replace(spec, order=order, scale=scale, mean=_ordered(mean, order), std=_ordered(std, order)))
+            for name, (scale, mean, std) in usual.items()
         ]
         if not any(_same(described, other) for _, other in wanted):
             wanted.insert(0, ("", described))

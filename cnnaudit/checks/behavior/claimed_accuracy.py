@@ -17,6 +17,7 @@ from cnnaudit.checks import CheckContext, Plant, Population, check, real
 from cnnaudit.checks.behavior._sample import LISTED, labels_and_predictions
 from cnnaudit.checks.behavior._wrapped_models import wrapped
 from cnnaudit.checks.behavior.input import tinted
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import reads_pixel, write_predictions
 from cnnaudit.checks.small_targets import fitted_readout, on_validation, sampled
 from cnnaudit.core import evidence
@@ -191,6 +192,7 @@ PLANTS = [
 
 
 POPULATIONS = [
+    *ordinary(seeds=300),
     *(
         Population(f"a true claim on {source}", partial(true_claim, source=source))
         for source in ("dataset 3.0", *real.names())

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.behavior._sample import LISTED, labels_and_predictions
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import reads_pixel, write_predictions
 from cnnaudit.checks.small_targets import plain
 from cnnaudit.core import evidence
@@ -205,6 +206,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    *(Population(f"ten classes of {source}", partial(plain, source=source)) for source in ("digits", *real.names())),
-]
+POPULATIONS = [*ordinary(seeds=300), Population("ten classes of digits", partial(plain, source="digits"))]

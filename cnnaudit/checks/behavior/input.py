@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.behavior._sample import LISTED, sampled_images
 from cnnaudit.checks.behavior._wrapped_models import wrapped
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import readout
 from cnnaudit.checks.small_targets import plain, sampled
 from cnnaudit.core import evidence
@@ -160,7 +161,9 @@ PLANTS = [
 
 
 POPULATIONS = [
-    Population(f"{'LeNets' if trained else 'readouts'} on {source}", partial(plain, source=source, trained=trained))
-    for source in ("digits", "figures", *real.names())
-    for trained in (False, True)
+    *ordinary(seeds=300),
+    *(
+        Population(f"LeNets on {source}", partial(plain, source=source, trained=True))
+        for source in ("digits", "figures")
+    ),
 ]
