@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-ALPHA = 0.05
+ALPHA = 0.1  # at .05, whole layers of trained networks with kernels of 72 weights pass for noise
 FEWEST = 16  # units, and input channels, from which units of 1x1 or depthwise kernels are told by one another
 _FREQUENCY = 0.25  # cycles per pixel, half of what an image can hold
 
@@ -47,7 +47,7 @@ class LayerNoise:
 
     @property
     def noise(self) -> np.ndarray:
-        """bool (n,): indistinguishable from noise, p above .05."""
+        """bool (n,): indistinguishable from noise, p above .1."""
         return np.asarray(self.p_values > ALPHA)
 
 
@@ -63,10 +63,10 @@ def noise_p_values(
     - `spectrum`: |S|^2 with S (hw, hw) the second moments of the unit's kernels over its inputs, which is smallest
       where all places and directions in the kernel are alike (the sphericity test of John and Nagao);
 
-    and where a kernel is alone or a single number, those that ask whether a unit is like the others of its layer, of
-    which a random half serves as the reference for the other:
+    and those that ask whether a unit is like the others of its layer, of which a random half serves as the reference
+    for the other:
 
-    - `places` (depthwise): <S, mean S of the reference>;
+    - `places` (kernels larger than 1x1): <S, mean S of the reference>;
     - `inputs` (1x1): correlation of the squared weights with those of the reference;
     - `directions` (1x1): energy along the singular vectors of the reference beyond the edge of Marchenko and Pastur,
       sqrt(n) + sqrt(d) for n units of d weights of variance 1 (the first vector where there are none).
@@ -96,9 +96,9 @@ def untrained(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> list[LayerShare]:
-    """Per layer the filters that cannot be told from initialization noise: p above .05, see `noise_p_values`.
+    """Per layer the filters that cannot be told from initialization noise: p above .1, see `noise_p_values`.
 
-    Of an untrained layer 95 % are found, which stands beside as the null. A filter of few weights is found whether it
+    Of an untrained layer 90 % are found, which is returned as the null. A filter of few weights is found whether it
     is noise or not, since nothing can tell: a 3x3 kernel on one channel has nine. Layers that cannot be asked at all
     (1x1 kernels of fewer than 16 units or inputs) are left out.
 
@@ -201,13 +201,14 @@ def _permuted(
 
 def _measures(layer: LayerKernels, others: np.ndarray) -> dict[str, Measure]:
     """The statistics that a layer's kernels allow, each (n, inputs, h, w) -> (n,); `others` are the reference half."""
-    if layer.spatial and layer.inputs > 1:
-        return {"smoothness": _smoothness, "spectrum": lambda w: (_moments(w) ** 2).sum(axis=(1, 2))}
     if layer.spatial:
-        if 2 * len(others) < FEWEST:
-            return {"smoothness": _smoothness}
-        place = _moments(others).mean(axis=0)
-        return {"smoothness": _smoothness, "places": lambda w: (_moments(w) * place).sum(axis=(1, 2))}
+        found: dict[str, Measure] = {"smoothness": _smoothness}
+        if layer.inputs > 1:
+            found["spectrum"] = lambda w: (_moments(w) ** 2).sum(axis=(1, 2))
+        if len(others) and (layer.inputs > 1 or 2 * len(others) >= FEWEST):
+            place = _moments(others).mean(axis=0)
+            found["places"] = lambda w: (_moments(w) * place).sum(axis=(1, 2))
+        return found
     if 2 * len(others) < FEWEST or layer.inputs < FEWEST:
         return {}
     profile = (others[:, :, 0, 0] ** 2).mean(axis=0)

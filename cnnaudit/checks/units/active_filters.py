@@ -1,4 +1,9 @@
-"""Do the filters that are active on a class carry the class?"""
+"""Do the filters that are active on a class carry the class?
+
+Pictures of networks show the filters that are most active on an image, and readers take them for the important ones.
+The audit measures what each filter of the first layer tells about the class, and compares the active ones with the
+best.
+"""
 
 from __future__ import annotations
 
@@ -7,63 +12,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import readout
+from cnnaudit.checks.small_targets import unit_images
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.small_targets import unit_images
-
-if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from cnnaudit.activation import ActiveFilters
     from cnnaudit.activation.information import Agreement
     from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
-
-FEWEST_FILTERS = 6  # below, a rank correlation takes few values
-
-
+FEWEST_FILTERS = 6  # a third of them are the best
+LEAST_TOLD = 0.03  # AUC above .5 of the best filters, below which no filter tells the classes
 MOST_IMAGES = 2_000
-
-
 MOST_CLASSES = 20
 
 
 @check(
     question="Do the filters that are active on a class carry the class?",
-    statistic="rank correlation of activity and information over the filters of the first layer, mean over classes",
-    unit="rank correlation",
+    statistic="AUC above .5 of the filters of the first layer that are active on a class, relative to the best filters",
+    unit="ratio",
     direction="at_least",
     tolerance=0.4,
     gate=False,
-    remedy="Do not take an active filter for an important one: rank filters by what their maps tell (see the table), "
-    "or by the accuracy that is lost without them.",
+    remedy="Do not read an active filter of this layer as an important one: rank filters by the AUC of their maps (see "
+    "the table), or by the accuracy that is lost without them.",
     reference="Aouassar, Madhar and Gea, Visualizing and understanding convolutional networks, 2019",
     needs=("validation", "inside"),
 )
 def active_filters(context: CheckContext) -> Finding:
-    """Spearman's correlation, over the filters of a layer, of how often each is active and of how much it tells.
+    """How well the filters active on a class tell it from the rest, relative to the filters that tell it best.
 
     The layer is that of the source, the first convolution (with its activation function). For a class, the activity of
     a filter is the share of the class's images on which it is active (its map's norm exceeds the mean norm over the
     filters), its information the AUC of the class against the rest from its map alone, averaged over a 4 x 4 grid, by
-    ridge regression in 5 folds (`cnnaudit.activation.information`). The statistic is the mean over the classes (at most
-    20, with 5 images or more) of the rank correlation; its interval a bootstrap over images. Beside it stand, unjudged,
-    the correlations with the filters shuffled, and how far the deconvnet of a filter's map resembles the image.
+    ridge regression in 5 folds (`cnnaudit.activation.information`). The statistic is the mean information above .5,
+    weighted by activity, divided by that of the most informative third of the filters, mean over the classes (at most
+    20, with 5 images or more); its interval is a bootstrap over images. The rank correlation of activity and
+    information, and how far the deconvnet of a filter's map resembles the image, are shown but not judged. Where the
+    best filters tell nothing (AUC below .53), it is not applicable.
 
-    Tolerance: of networks whose loud filters tell and whose others are constant, 99 % measure at least .55, and the
-    interval of 500 images reaches up to .1 below; rounded outward to one digit: .4. Ordinary networks are not among
-    them: that they measure about 0 on MNIST (where any living filter tells a digit, active or not) is the finding of
-    the source.
+    Tolerance: of 136 ordinary networks (digits, MNIST, Fashion-MNIST, CIFAR-10; seven architectures) the lowest
+    measured .62, while filters that return a constant measure 0: .4. The rank correlation does not tell them
+    apart: it was between -.84 and .90 in the ordinary networks.
     """
     target = context.target
     from cnnaudit.activation._active_filters import filter_responses
@@ -79,15 +77,19 @@ def active_filters(context: CheckContext) -> Finding:
         )
     measured = agreement(maps, found.active, labels, MOST_CLASSES)
     if measured is None:
-        raise UnsupportedError("fewer than two classes have 5 images in the sample; ask with the profile 'deep'")
-    statistic = float(measured.correlations().mean())
+        raise UnsupportedError("fewer than two classes have 5 images in the sample; run with --profile deep")
+    if measured.best < LEAST_TOLD:
+        raise UnsupportedError(
+            f"no filter of layer {layer} tells a class from the rest: the best third have an AUC of "
+            f"{measured.best + 0.5:.2f}, chance is .50"
+        )
+    statistic = float(measured.carried().mean())
     interval = bootstrap_interval(
         np.arange(len(images)),
-        lambda rows: float(measured.correlations(rows).mean()),
+        lambda rows: float(measured.carried(rows).mean()),
         rng=context.generator("bootstrap"),
         confidence=context.confidence,
         resamples=context.resamples,
-        bounds=(-1, 1),
     )
     null = measured.permuted(context.resamples, context.generator("permutation"))
     return context.judge(
@@ -97,7 +99,7 @@ def active_filters(context: CheckContext) -> Finding:
         summary=_summary(layer, found, measured, statistic),
         locations=[
             Location(float(value), layer=layer, class_name=target.classes[k])
-            for k, value in zip(measured.classes, measured.correlations())
+            for k, value in zip(measured.classes, measured.carried())
         ],
         evidence=_evidence(context, images, labels, found, measured, null),
     )
@@ -114,14 +116,13 @@ def _some(context: CheckContext) -> tuple[torch.Tensor, np.ndarray]:
 
 
 def _summary(layer: str, found: ActiveFilters, measured: Agreement, statistic: float) -> str:
-    """The statistic, and what it rests on: the filters at either end."""
-    information, order = measured.information.mean(axis=0), np.argsort(-measured.activity.mean(axis=0), kind="stable")
-    third = max(1, len(order) // 3)
-    most, least = (float(information[rows].mean()) for rows in (order[:third], order[-third:]))
+    """The statistic, and the two numbers that it is the ratio of."""
+    filters = measured.information.shape[1]
+    correlation = round(float(measured.correlations().mean()), 2) + 0.0
     return (
-        f"Over the {len(order)} filters of layer {layer}, how often a filter is active on a class and how well its map "
-        f"tells that class agree with a rank correlation of {round(statistic, 2) + 0.0:.2f}: the most active third "
-        f"tells a class from the rest with an AUC of {most:.2f}, the least active third with {least:.2f}."
+        f"The filters of layer {layer} that are active on a class tell it from the rest with an AUC of "
+        f"{statistic * measured.best + 0.5:.2f}, the best third of its {filters} filters with "
+        f"{measured.best + 0.5:.2f} (rank correlation of activity and AUC over the filters: {correlation:.2f})."
     )
 
 
@@ -141,9 +142,9 @@ def _evidence(
     order = np.argsort(-activity, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), 24)).round().astype(int))]
     alike = _reconstructions(target, images, found.layer, shown)
-    statistic = float(measured.correlations().mean())
+    statistic = float(measured.carried().mean())
     p_value = permutation_p_value(statistic, null)
-    classes = dict(zip((target.classes[k] for k in measured.classes), measured.correlations()))
+    classes = dict(zip((target.classes[k] for k in measured.classes), measured.carried()))
     rows = [
         [int(c), round(float(activity[c]), 3), round(float(information[c]), 3), *([alike[c]] if alike else [])]
         for c in shown
@@ -159,19 +160,19 @@ def _evidence(
             label="norm / mean norm (above 1: active)",
         ),
         *_by_class(target, labels, found, order),
-        bars("Agreement by class", classes, label="rank correlation", tolerance=context.tolerance),
+        bars("Active filters by class", classes, label="AUC above .5 / that of the best", tolerance=context.tolerance),
         null_distribution(
-            f"Rank correlation with the filters shuffled: {p_value:.0%} reach the measured one",
+            f"The same with the filters shuffled: {p_value:.0%} reach the measured value",
             null,
             statistic,
-            label="rank correlation",
+            label="AUC above .5 / that of the best",
             tolerance=context.tolerance,
         ),
     ]
 
 
 def _by_class(target: AuditTarget, labels: np.ndarray, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
-    """Boxplots by class of the most active filter and of the least active one that answers at all."""
+    """Boxplots by class of the most active filter and of the least active one that responds at all."""
     from cnnaudit.core.evidence import boxes
 
     present = np.unique(labels)[:24]
@@ -225,7 +226,7 @@ BIASED = 16
 
 
 def loud_filters(seed: int, source: str = "digits", informative: bool = True) -> AuditTarget:
-    """Half of the first layer's filters see the image, the other half answer a constant; one half is louder.
+    """Half of the first layer's filters read the image, the other half return a constant; one half is louder.
 
     The louder half is the active one: that of the informative filters, or that of the constants. The predictions are
     the same in both networks, since a ReLU network can undo any scale of a filter in the next layer. Four random
@@ -249,7 +250,7 @@ def loud_filters(seed: int, source: str = "digits", informative: bool = True) ->
 
 
 def _with_constants(network: nn.Sequential, rng: np.random.Generator, loudness: tuple[float, float]) -> None:
-    """Give a `readout` 16 more filters of zeros with a bias, and scale its own; what it answers does not change.
+    """Give a `readout` 16 more filters of zeros with a bias, and scale its own; its logits do not change.
 
     `loudness`: of the constants and of the others, up to a random factor of at most 2 for each filter.
     """
@@ -275,18 +276,13 @@ def _with_constants(network: nn.Sequential, rng: np.random.Generator, loudness: 
     network[0], network[4] = louder.eval(), wider.eval()
 
 
-_SOURCES = ("figures", *(("mnist", "cifar10") if real.available() else ()))
-
-
 PLANTS = [
     Plant(
-        "the most active filters answer a constant",
+        "the most active filters return a constant",
         partial(loud_filters, informative=False),
         partial(loud_filters, informative=True),
     ),
 ]
 
 
-POPULATIONS = [
-    *(Population(f"active filters that tell, {source}", partial(loud_filters, source=source)) for source in _SOURCES),
-]
+POPULATIONS = [*ordinary(seeds=300), Population("informative filters are loud", loud_filters, 20)]

@@ -1,40 +1,31 @@
-"""How many units look for the border of the image?"""
+"""How many units look for the border of the image?
+
+With zero padding a unit can learn where the image ends. The audit looks for kernels whose lines differ, and confirms
+each unit by an experiment: noise in place of the padding silences it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.units._kernel_pictures import SHOWN, picture
+from cnnaudit.checks.units._two_convolutions import FIRST, PLANTED, network, on_digits
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.units import Duality, LayerKernels
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import real
-from cnnaudit.checks.units._shared import SHOWN, _picture
-
-if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.units._plants import (
-    FIRST,
-    PLANTED,
-    _network,
-    _target,
-    trained,
-)
+    from cnnaudit.units import LayerKernels, NoisePadding
 
 IMAGES = 16  # of the duality experiment
-
-
 MANY = 100  # weights of a kernel's line from which lines without order stay far below the published threshold
 
 
@@ -49,7 +40,7 @@ FEWEST_BORDER = 36  # units of which none is found, for an interval inside .1 at
     tolerance=0.1,
     gate=False,
     remedy="Where the border means nothing, pad by replicating the edge (padding_mode='replicate') and train again; "
-    "see padding.border_response for what the border does to the answers.",
+    "see padding.border_response for what the border does to the responses.",
     reference="Garriga, Studying the characterisation of deep CNN neurons, 2019",
     needs=("validation", "inside"),
 )
@@ -59,30 +50,30 @@ def border_aware(context: CheckContext) -> Finding:
     A unit is border-aware where, for its rows or its columns, the largest minus the smallest Kolmogorov-Smirnov
     distance of two lines (over all inputs, `cnnaudit.units.border`) is .5 or more, as published, and above that of
     99 % of kernels with permuted positions, which matters for lines of few weights; and where the duality experiment
-    confirms it (`cnnaudit.units.noise_padding`, 16 images): at its side it answers at least twice as much as inside, noise
-    in place of the padding takes more than half of that away, noise inside does not. The interval is the exact
-    binomial one over units. Lines of so few weights that permuted ones reach 1 cannot be asked.
+    confirms it (`cnnaudit.units.noise_padding`, 16 images): at its side it responds at least twice as much as inside,
+    noise in place of the padding takes more than half of that away, noise inside does not. The interval is the exact
+    binomial one over units. Lines of so few weights that permuted ones reach 1 cannot be judged.
 
     Tolerance: of random kernels and of trained networks 99 % measure at most .016 (nearly all 0), and the exact
     interval of their 64 units reaches .084 then: .1.
     """
     target = context.target
+    from cnnaudit.units._noise_padding import noise_padding_of_layers, rings_of
     from cnnaudit.units.border import border_layers, layers_without_border
-    from cnnaudit.units.noise_padding import dualities, rings_of
 
     images, _ = context.sample("validation")
     few = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)].to(target.device)
-    asked = [_lines(layer, context.seed) for layer in border_layers(target.model, few[:1])]
+    tested = [_lines(layer, context.seed) for layer in border_layers(target.model, few[:1])]
     with_interior = rings_of(target.model, few)
-    able = [lines for lines in asked if lines.bound <= 1 and lines.kernels.layer in with_interior]
+    able = [lines for lines in tested if lines.bound <= 1 and lines.kernels.layer in with_interior]
     units = sum(lines.kernels.units for lines in able)
     if units < FEWEST_BORDER:
         raise UnsupportedError(
             f"{units} unit{'s' * (units != 1)} of padded convolutions with 3 rows or columns of enough weights can be "
-            f"asked; a share of a tenth takes {FEWEST_BORDER}"
+            f"judged; a share of a tenth takes {FEWEST_BORDER}"
         )
     differing = [lines.kernels.layer for lines in able if len(lines.found)]
-    experiments = dualities(target.model, few, differing, seed=context.seed) if differing else []
+    experiments = noise_padding_of_layers(target.model, few, differing, seed=context.seed) if differing else []
     measured = {experiment.layer: experiment for experiment in experiments}
     found = [_Found(lines, measured.get(lines.kernels.layer)) for lines in able]
     confirmed = sum(len(layer.confirmed) for layer in found)
@@ -101,7 +92,7 @@ def border_aware(context: CheckContext) -> Finding:
         ][:SHOWN],
         evidence=[
             *_border_evidence(found, context),
-            *_not_asked(layers_without_border(target.model, few[:1]), asked, able),
+            *_left_out(layers_without_border(target.model, few[:1]), tested, able),
         ],
     )
 
@@ -150,7 +141,7 @@ class _Found:
     """A layer's lines with what the experiment says."""
 
     lines: _Lines
-    duality: Duality | None
+    duality: NoisePadding | None
 
     @property
     def confirmed(self) -> np.ndarray:
@@ -161,7 +152,7 @@ class _Found:
 
 
 def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidence]:
-    """The table of the layers, the units found with what they answer, their kernels, the null of the worst layer."""
+    """The table of the layers, the units found with their responses, their kernels, the null of the worst layer."""
     from cnnaudit.core.evidence import null_distribution, table
     from cnnaudit.units.shares import layer_share
 
@@ -187,7 +178,7 @@ def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidenc
     worst = max(found, key=lambda layer: layer.lines.values.max()).lines
     return [
         table("Units whose kernel lines differ by .5 or more, and that noise in the padding silences", columns, rows),
-        *_answers(units),
+        *_responses(units),
         null_distribution(
             f"Largest less smallest distance of kernel lines in {worst.kernels.layer}, with positions permuted",
             worst.null,
@@ -198,18 +189,18 @@ def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidenc
     ]
 
 
-def _not_asked(reasons: dict[str, str], asked: list[_Lines], able: list[_Lines]) -> list[Evidence]:
+def _left_out(reasons: dict[str, str], tested: list[_Lines], able: list[_Lines]) -> list[Evidence]:
     """The layers that were left out, counted by reason."""
     from cnnaudit.core.evidence import table
 
-    too_small = len(asked) - len(able)
+    too_small = len(tested) - len(able)
     rows: list[list[object]] = [[reason, count] for reason, count in Counter(reasons.values()).most_common()]
     rows += [["too few weights in a line, or a map that is all border", too_small]] if too_small else []
-    return [table("Layers that were not asked", ["reason", "layers"], rows)] if rows else []
+    return [table("Layers that were left out", ["reason", "layers"], rows)] if rows else []
 
 
-def _answers(units: list[tuple[_Found, int]]) -> list[Evidence]:
-    """What the units whose lines differ answer in the experiment, and their averaged kernels."""
+def _responses(units: list[tuple[_Found, int]]) -> list[Evidence]:
+    """How the units whose lines differ respond in the experiment, and their averaged kernels."""
     from cnnaudit.core.evidence import images, table
 
     if not units:
@@ -225,9 +216,9 @@ def _answers(units: list[tuple[_Found, int]]) -> list[Evidence]:
     columns = ["layer", "unit", "side", "distance", "at the side", "inside", "side, noise as padding"]
     columns += ["side, noise inside", "confirmed"]
     captions = [f"{layer.lines.kernels.layer}, unit {unit}" for layer, unit in units]
-    pictures = [_picture(layer.lines.kernels.averaged()[unit]) for layer, unit in units]
+    pictures = [picture(layer.lines.kernels.averaged()[unit]) for layer, unit in units]
     return [
-        table("What these units answer", columns, rows),
+        table("Responses of these units", columns, rows),
         images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]
 
@@ -236,13 +227,13 @@ def border_units(seed: int, planted: bool) -> AuditTarget:
     """Two padded convolutions of random kernels; half of the second's units look for a side of the image, or none.
 
     Such a kernel has a line of negative weights at a side of the square and positive ones elsewhere, so that it
-    answers where that line sees the padding. On black digits on white, whose background the first layer answers to.
+    responds where that line sees the padding. On black digits on white, whose background the first layer responds to.
     """
     import torch
     from torch import nn
 
-    network = _network(seed, channels=1)
-    second = network[2]
+    model = network(seed, channels=1)
+    second = model[2]
     assert isinstance(second, nn.Conv2d)
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -250,7 +241,7 @@ def border_units(seed: int, planted: bool) -> AuditTarget:
             kernel = torch.rand(FIRST, 3, 3, generator=rng) * 0.1 + 0.05
             kernel[:, 0] = -0.4 - 0.1 * torch.rand(FIRST, 3, generator=rng)
             second.weight[unit] = kernel.rot90(unit % 4, (1, 2))
-    return _target("border units" if planted else "random kernels", network, "digits", seed)
+    return on_digits("border units" if planted else "random kernels", model, seed)
 
 
 PLANTS = [
@@ -262,14 +253,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    Population("two convolutions trained on digits", partial(trained, source="digits"), 10),
-    *(
-        (
-            Population("two convolutions trained on mnist", partial(trained, source="mnist"), 10),
-            Population("two convolutions trained on cifar10", partial(trained, source="cifar10"), 10),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = [*ordinary(seeds=300), Population("random kernels", partial(border_units, planted=False), 20)]

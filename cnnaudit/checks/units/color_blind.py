@@ -1,15 +1,20 @@
-"""Does the network see color?"""
+"""Does the network see color?
+
+A network that was given gray images, or whose color was lost on the way, cannot use color. The audit reads it off the
+kernels, the optimized images, and the responses to images whose hue is rotated.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.checks.units._color_blind_plants import PLANTS as PLANTS
-from cnnaudit.checks.units._color_blind_plants import POPULATIONS as POPULATIONS
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.units._colored_digits import seeing
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, proportion_interval
@@ -20,12 +25,9 @@ if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
     from cnnaudit.units.color import LayerColor
 
-
 PHOTOGRAPHS, TWIN_IMAGES = 24, 8  # of 224 x 224, each shown in four hues
 
-
 STEPS, OPTIMA = 64, {True: 32, False: 8}  # of an ascent; units of a layer, on images of at most 64 pixels and larger
-
 
 LEAST_COLOR = 0.01  # root mean square distance of pixels from gray, below which images are gray
 
@@ -47,30 +49,30 @@ def color_blind(context: CheckContext) -> list[Finding]:
     """The share of units that have nothing to do with color, read three ways; three findings.
 
     `weights`: kernels of the layers that read the image itself with less than .3 of their energy outside the gray axis
-    (`units.color.kernel_color`). All units are asked: the interval is the share itself.
+    (`units.color.kernel_color`). All units are measured: the interval is the share itself.
 
     `optimized`: units whose optimized image (64 steps of the default recipe) keeps .8 of its height when its hue is
-    turned (`units.color.hue_loss`), of the first and the middle convolution; the interval is the exact binomial one
-    over units where not all were asked. The rule of the source, the spread of the channels' density peaks, stands
-    beside it: it agrees less with the answers (rank correlation with `response` .4 and .6 in the first layers of
+    rotated (`units.color.hue_loss`), of the first and the middle convolution; the interval is the exact binomial one
+    over units where not all were measured. The rule of the source, the spread of the channels' density peaks, is
+    shown too: it agrees less with the responses (rank correlation with `response` .4 and .6 in the first layers of
     MobileNetV2 and Inception v3, where the height kept has .8 and .9).
 
-    `response`: units of all layers whose answers change by less than .1 of what another image changes when the hue of
-    the images is turned and their luma kept (`units.color.hue_sensitivity`); the interval is a bootstrap over images.
-    An untrained twin stands beside.
+    `response`: units of all layers whose responses change by less than .1 of what another image changes when the hue of
+    the images is rotated and their luma kept (`units.color.hue_sensitivity`); the interval is a bootstrap over images.
+    An untrained twin is shown for comparison.
 
     Tolerance: of small networks on colored images 99 % measure at most .3; MobileNetV2 has .6 by the weights of its
-    first layer and .5 by the answers of all, Inception v3 .4 and .4; a network that reads the luma alone has 1: .9.
+    first layer and .5 by the responses of all, Inception v3 .4 and .4; a network that reads the luma alone has 1: .9.
     """
     from cnnaudit.units.color import OPTIMIZED, WEIGHTS
 
-    images, asked = _some(context), context.among(3)
+    images, shared = _some(context), context.among(3)
     if images.shape[1] != 3:
         raise UnsupportedError("gray images have no color")
-    by_weights, kernels = _weights(asked, images)
-    by_optima, optima = _optimized(asked, images)
+    by_weights, kernels = _weights(shared, images)
+    by_optima, optima = _optimized(shared, images)
     others = [("weights", WEIGHTS, kernels), ("optimized", OPTIMIZED, optima)]
-    return [by_weights, by_optima, _response(asked, images, others)]
+    return [by_weights, by_optima, _response(shared, images, others)]
 
 
 def _some(context: CheckContext) -> torch.Tensor:
@@ -114,7 +116,7 @@ def _optimized(context: CheckContext, images: torch.Tensor) -> tuple[Finding, li
     values = np.concatenate([layer.values for layer in read])
     n = int(np.isfinite(values).sum())
     if not n:
-        return context.not_applicable("nothing moves the units that were asked", part="optimized"), []
+        return context.not_applicable("no input changes the units that were optimized", part="optimized"), []
     blind, every = int((values < OPTIMIZED).sum()), n == sum(layer.population for layer in read)
     alike = int((peak_spread(optima) <= PEAKS).sum())
     finding = context.judge(
@@ -124,7 +126,7 @@ def _optimized(context: CheckContext, images: torch.Tensor) -> tuple[Finding, li
         n_unit="units",
         part="optimized",
         summary=f"The optimized images of {blind} of {n} units of {_names(read)} keep {1 - OPTIMIZED:.0%} of their "
-        f"height when their hue is turned; by the peaks of their channels {alike} of {len(optima)} are color-blind.",
+        f"height when their hue is rotated; by the peaks of their channels {alike} of {len(optima)} are color-blind.",
         locations=_locations(read),
         evidence=[_pictures(read, optima, values), _bars("Height lost with the hue", read, OPTIMIZED)],
     )
@@ -163,7 +165,7 @@ def _optima(context: CheckContext, image: torch.Tensor) -> tuple[torch.Tensor, l
 def _response(
     context: CheckContext, images: torch.Tensor, others: list[tuple[str, float, list[LayerColor]]]
 ) -> Finding:
-    """The units of all layers whose answers do not mind the hue; `others` are the other readings, with thresholds."""
+    """The units of all layers whose responses ignore the hue; `others` are the other readings, with thresholds."""
     from cnnaudit.units.color import RESPONSE, LayerColor, hue_moments, relative_change
 
     if float((images - images.mean(1, keepdim=True)).square().mean().sqrt()) < LEAST_COLOR:
@@ -199,8 +201,8 @@ def _response(
         interval,
         n=len(images),
         part="response",
-        summary=f"The answers of {round(statistic * moving)} of {moving} units change by less than {RESPONSE:g} of "
-        f"what another image changes when the hue of {len(images)} images is turned{beside}.",
+        summary=f"The responses of {round(statistic * moving)} of {moving} units change by less than {RESPONSE:g} of "
+        f"what another image changes when the hue of {len(images)} images is rotated{beside}.",
         locations=_locations(read),
         evidence=_response_evidence(read, twin, others),
     )
@@ -217,7 +219,7 @@ def _twin(context: CheckContext, images: torch.Tensor) -> list[LayerColor]:
 
 
 def _share(read: list[LayerColor]) -> float:
-    """The share of blind units, by their answers, among those of all layers that move."""
+    """The share of blind units, by their responses, among those of all layers that move."""
     from cnnaudit.units.color import RESPONSE
 
     values = np.concatenate([layer.values for layer in read])
@@ -227,7 +229,7 @@ def _share(read: list[LayerColor]) -> float:
 def _response_evidence(
     read: list[LayerColor], twin: list[LayerColor], others: list[tuple[str, float, list[LayerColor]]]
 ) -> list[Evidence]:
-    """The layers beside those of the twin, and how far the readings agree."""
+    """The layers with those of the twin, and how far the readings agree."""
     from cnnaudit.core.evidence import curve, table
     from cnnaudit.units.color import RESPONSE, color_agreement
 
@@ -257,7 +259,9 @@ def _response_evidence(
     return [
         curve("Units blind to color, by layer", numbers, shares, x_label="layer", y_label="share of units"),
         table(
-            "Units blind to color by their answers", ["layer", "units", "blind", *(f"share, {s}" for s in shares)], rows
+            "Units blind to color by their responses",
+            ["layer", "units", "blind", *(f"share, {s}" for s in shares)],
+            rows,
         ),
         table("Do the readings agree?", ["readings", "layer", "units", "rank correlation", "kappa"], agreed),
     ]
@@ -299,3 +303,13 @@ def _names(read: list[LayerColor]) -> str:
 def _short(value: float | None) -> float | None:
     """Two decimals."""
     return None if value is None else round(value, 2)
+
+
+PLANTS = [
+    Plant("every kernel reads the luma alone", partial(seeing, sight="luma"), partial(seeing, sight="opponent"), part)
+    for part in ("weights", "optimized", "response")
+]
+POPULATIONS = [  # gray images have no color
+    *(population for population in ordinary(seeds=300) if population.name.endswith("cifar10")),
+    Population("random kernels", seeing, 20),
+]

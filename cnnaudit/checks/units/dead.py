@@ -211,4 +211,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [*ordinary(seeds=300, part="never"), *ordinary(seeds=300, part="always")]
+POPULATIONS = ordinary(seeds=300)

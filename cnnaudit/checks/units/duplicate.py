@@ -1,36 +1,29 @@
-"""How many units are copies of one another?"""
+"""How many units are copies of one another?
+
+A unit whose kernel is a rotated, flipped or negated copy of another's adds little. The audit counts such units in every
+layer and shows the pairs that are most alike.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.units._kernel_pictures import SHOWN, picture
+from cnnaudit.checks.units._two_convolutions import PLANTED, SECOND, network, on_digits
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
-    from cnnaudit.units import Copy, LayerKernels, LayerShare
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import real
-from cnnaudit.checks.units._shared import SHOWN, _picture
-
-if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.units._plants import (
-    PLANTED,
-    SECOND,
-    _network,
-    _target,
-    trained,
-)
+    from cnnaudit.units import Copy, LayerKernels, LayerShare
 
-FEWEST_PAIRS = 24  # the same for .15
+FEWEST_PAIRS = 24  # units: the exact interval of that many without a copy reaches .143
 
 
 @check(
@@ -56,17 +49,16 @@ def duplicate(context: CheckContext) -> Finding:
     Tolerance: of random kernels and of trained networks 99 % measure at most .031 (nearly all 0), and the exact
     interval of their 64 units reaches .11 then; that of 24 units without a copy reaches .143: .15.
     """
-    target = context.target
     from cnnaudit.units import copies, duplicates
     from cnnaudit.units._duplicates import COPY, pair_layers
 
     images, _ = context.sample("validation")
-    image = images[:1].to(target.device)
-    shares = duplicates(target.model, COPY, image, confidence=context.confidence, seed=context.seed)
+    image = images[:1].to(context.target.device)
+    shares = duplicates(context.target.model, COPY, image, confidence=context.confidence, seed=context.seed)
     units, found = sum(share.units for share in shares), sum(len(share.found) for share in shares)
     if units < FEWEST_PAIRS:
-        raise UnsupportedError(f"{units} units can have a copy in their layer; the question takes {FEWEST_PAIRS}")
-    layers = {layer.layer: layer for layer in pair_layers(target.model, image)}
+        raise UnsupportedError(f"{units} units can have a copy in their layer; at least {FEWEST_PAIRS} are needed")
+    layers = {layer.layer: layer for layer in pair_layers(context.target.model, image)}
     pairs = [pair for share in shares if share.found for pair in copies(layers[share.layer], COPY, context.seed, SHOWN)]
     worst = max(shares, key=lambda share: share.share)
     where = f", most in layer {worst.layer} ({len(worst.found)} of {worst.units})" if worst.found else ""
@@ -97,7 +89,7 @@ def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str
     listed = [[p.layer, p.unit, p.other, round(p.correlation, 3), p.symmetry or "none"] for p in pairs]
     averaged = {name: layers[name].averaged() for name in {pair.layer for pair in pairs}}
     pictures = [
-        np.concatenate([_picture(averaged[pair.layer][unit]) for unit in (pair.unit, pair.other)], axis=2)
+        np.concatenate([picture(averaged[pair.layer][unit]) for unit in (pair.unit, pair.other)], axis=2)
         for pair in pairs
     ]
     captions = [f"{pair.layer}, units {pair.unit} and {pair.other}" for pair in pairs]
@@ -111,13 +103,13 @@ def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str
 def copied_units(seed: int, planted: bool, noise: float = 0.2) -> AuditTarget:
     """Two convolutions of random kernels; half of the second's units are copies of the other half, or none.
 
-    Each copy is turned, flipped, scaled and perhaps negated, with noise of that share of its spread.
+    Each copy is rotated, flipped, scaled and perhaps negated, with noise of that share of its spread.
     """
     import torch
     from torch import nn
 
-    network = _network(seed, channels=1)
-    second, rng = network[2], np.random.default_rng(seed)
+    model = network(seed, channels=1)
+    second, rng = model[2], np.random.default_rng(seed)
     assert isinstance(second, nn.Conv2d)
     with torch.no_grad():
         for unit in range(PLANTED if planted else 0):
@@ -126,26 +118,16 @@ def copied_units(seed: int, planted: bool, noise: float = 0.2) -> AuditTarget:
             copied = copied.flip(2) if rng.random() < 0.5 else copied
             added = torch.from_numpy(rng.normal(0, noise * float(source.std()), source.shape)).float()
             second.weight[unit] = float(rng.choice([-1, 1]) * rng.uniform(0.5, 2)) * (copied + added)
-    return _target("copied units" if planted else "random kernels", network, "digits", seed)
+    return on_digits("copied units" if planted else "random kernels", model, seed)
 
 
 PLANTS = [
     Plant(
-        "half of a layer are turned, flipped and negated copies of the other half",
+        "half of a layer are rotated, flipped and negated copies of the other half",
         partial(copied_units, planted=True),
         partial(copied_units, planted=False),
     ),
 ]
 
 
-POPULATIONS = [
-    Population("two convolutions trained on digits", partial(trained, source="digits"), 10),
-    *(
-        (
-            Population("two convolutions trained on mnist", partial(trained, source="mnist"), 10),
-            Population("two convolutions trained on cifar10", partial(trained, source="cifar10"), 10),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = [*ordinary(seeds=300), Population("random kernels", partial(copied_units, planted=False), 20)]

@@ -1,4 +1,8 @@
-"""Do the signs of a unit's averaged kernel show what the unit looks for?"""
+"""Do the signs of a unit's averaged kernel show what the unit looks for?
+
+A kernel averaged over its input channels is often read as a picture of what drives the unit. The audit compares it with
+the inputs that drive the unit most, against the kernels of the other units of the layer.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.small_targets import unit_images
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, permutation_p_value
-
-if TYPE_CHECKING:
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.small_targets import unit_images
 
 if TYPE_CHECKING:
     import torch
@@ -25,19 +26,14 @@ if TYPE_CHECKING:
 
     from cnnaudit.checks.fidelity._unit_patterns import UnitPatterns
     from cnnaudit.core.evidence import Evidence
+    from cnnaudit.target import AuditTarget
     from cnnaudit.units import SignAgreement
 
-
 UNITS = 36  # over all layers, at quick
-
-
 MOST_PIXELS = 64 * 224 * 224  # of real images among which the top ones are searched
-
-
-SMALL = 64  # pixels a side: an untrained copy is asked too
-
-
+SMALL = 64  # pixels a side: an untrained copy is measured too
 PARTS = {"top_images": "their top images", "optimized": "their optimized images"}
+EDGES, SIDE = 48, 5  # units of the planted layer, and the side of their kernels
 
 
 @check(
@@ -56,16 +52,16 @@ def sign_agreement(context: CheckContext) -> list[Finding]:
     """How well a unit's averaged kernel tells the pattern that drives it, against the kernels of other units.
 
     For units of the first, the middle and the last convolution whose units average several kernels (36 in all at
-    `quick`, more above), the pattern is the mean over the input channels of the layer's input where the unit answers
-    most, before its activation function: `top_images`, over the 9 images that it answers to most; `optimized`, at the
+    `quick`, more above), the pattern is the mean over the input channels of the layer's input where the unit responds
+    most, before its activation function: `top_images`, over the 9 images that it responds to most; `optimized`, at the
     center of an image optimized for it. r is the correlation of the averaged kernel with the pattern over the h x w
     positions, both less their means. The statistic is the mean over units of the share of the layer's other kernels
     whose r with the same pattern is smaller: 1 where every unit's own kernel fits best, .5 where any kernel of the
     layer would do as well. The interval is a bootstrap over units. Kernels with shuffled positions, and the share of
-    positions with the same sign, stand in the table. Units that read one channel agree by construction: not asked.
+    positions with the same sign, are in the table. Units that read one channel agree by construction and are left out.
 
-    That units answer to their own weights is arithmetic, not learning: an untrained copy (asked too where images are
-    small) often agrees more. Over ten layers of Inception v3 an untrained one measures .75 (top images) and .79
+    That units respond to their own weights is arithmetic, not learning: an untrained copy (measured too where images
+    are small) often agrees more. Over ten layers of Inception v3 an untrained one measures .75 (top images) and .79
     (optimized), the one trained on ImageNet .67 and .70.
 
     Tolerance: of networks whose units look for their averaged kernel 99 % measure at least .9, those whose kernels
@@ -83,13 +79,13 @@ def sign_agreement(context: CheckContext) -> list[Finding]:
         raise UnsupportedError("no convolution averages several spatial kernels: a unit with one kernel is that kernel")
     layers = [layers[k] for k in sorted({0, (len(layers) - 1) // 2, len(layers) - 1})]
     count = UNITS * (1 if context.profile.name == "quick" else 3) // len(layers)
-    asked = {
+    chosen = {
         layer.layer: np.sort(context.generator("units", layer.layer).permutation(layer.units)[:count])
         for layer in layers
     }
-    shape = size_of(target.model, (images.shape[1], images.shape[2], images.shape[3]), list(asked))
-    found = _compared(context, target.model, images, asked, shape)
-    untrained = _untrained(context, images, asked, shape)
+    shape = size_of(target.model, (images.shape[1], images.shape[2], images.shape[3]), list(chosen))
+    found = _compared(context, target.model, images, chosen, shape)
+    untrained = _untrained(context, images, chosen, shape)
     return [_finding(context.among(2), part, found[part], untrained.get(part), images) for part in PARTS]
 
 
@@ -106,19 +102,19 @@ def _compared(
     context: CheckContext,
     model: nn.Module,
     images: torch.Tensor,
-    asked: Mapping[str, np.ndarray],
+    chosen: Mapping[str, np.ndarray],
     shape: tuple[int, int, int],
 ) -> dict[str, list[_Layer]]:
-    """The layers that were asked, by part."""
+    """The layers that were chosen, by part."""
     from cnnaudit.checks.fidelity._unit_patterns import averaging_layers, unit_patterns
     from cnnaudit.units import sign_agreement
 
     seed = derive_seed(context.seed, context.target.name, context.check.id)
     found: dict[str, list[_Layer]] = {part: [] for part in PARTS}
     for layer in averaging_layers(model, images[:1].to(context.target.device)):
-        if layer.layer not in asked:
+        if layer.layer not in chosen:
             continue
-        patterns = unit_patterns(model, images, layer, asked[layer.layer], shape, seed=seed)
+        patterns = unit_patterns(model, images, layer, chosen[layer.layer], shape, seed=seed)
         for part, windows in (("top_images", patterns.top), ("optimized", patterns.optimized)):
             agreement = sign_agreement(layer.averaged(), windows, patterns.units, seed=seed)
             found[part].append(_Layer(patterns, windows, agreement))
@@ -126,7 +122,7 @@ def _compared(
 
 
 def _untrained(
-    context: CheckContext, images: torch.Tensor, asked: Mapping[str, np.ndarray], shape: tuple[int, int, int]
+    context: CheckContext, images: torch.Tensor, chosen: Mapping[str, np.ndarray], shape: tuple[int, int, int]
 ) -> dict[str, float]:
     """The mean rank in an untrained copy, by part; nothing where images are large, as it costs as much again."""
     from cnnaudit.models.untrained import untrained_twin
@@ -136,7 +132,7 @@ def _untrained(
     twin = untrained_twin(context.target.model, images[:64].to(context.target.device), seed=context.seed)
     if twin is None:
         return {}
-    found = _compared(context, twin, images, asked, shape)
+    found = _compared(context, twin, images, chosen, shape)
     return {part: _mean(layers) for part, layers in found.items() if layers}
 
 
@@ -191,10 +187,10 @@ def _finding(
 
 
 def _evidence(context: CheckContext, part: str, layers: list[_Layer], images: torch.Tensor) -> list[Evidence]:
-    """The layers, the null, and kernels beside what they should show."""
+    """The layers, the null, and kernels next to what they should show."""
     from cnnaudit.core.evidence import null_distribution, table
 
-    columns = ["layer", "kernels", "units asked", "rank among the layer's", "rank among shuffles", "correlation"]
+    columns = ["layer", "kernels", "units measured", "rank among the layer's", "rank among shuffles", "correlation"]
     rows = []
     for layer in layers:
         kernels, a = layer.patterns.layer, layer.agreement
@@ -249,13 +245,10 @@ def _drawn(values: np.ndarray, channels: int) -> np.ndarray:
     return np.asarray(scaled[np.ix_(rows, columns)][None].repeat(channels, axis=0))
 
 
-UNITS, SIDE = 48, 5
-
-
 def edge_units(seed: int, source: str = "digits", shuffled: bool = False) -> AuditTarget:
-    """A network whose second layer looks for edges and bars of all directions, and an untrained answer behind it.
+    """A network whose second layer looks for edges and bars of all directions, and an untrained readout after it.
 
-    Its first layer hands on the brightness x twice, and once 1 - x. The second layer has the kernels (k, k, 0) for
+    Its first layer passes on the brightness x twice, and once 1 - x. The second layer has the kernels (k, k, 0) for
     these three, so that its average is 2/3 k; or, `shuffled`, (s, k, s - k) with s a shuffle of k, whose average is 2/3
     s. Both respond 2 <k, x> plus a constant: <s, x> + <k, x> + <s - k, 1 - x>, with sums of k and s of 0.
     """
@@ -267,12 +260,12 @@ def edge_units(seed: int, source: str = "digits", shuffled: bool = False) -> Aud
     rng = np.random.default_rng(seed)
     images, labels, names = unit_images(source, rng)
     images, labels = images[:400], labels[:400]
-    k = np.stack([_grating(rng) for _ in range(UNITS)])
-    s = rng.permuted(k.reshape(UNITS, -1), axis=1).reshape(k.shape)
+    k = np.stack([_grating(rng) for _ in range(EDGES)])
+    s = rng.permuted(k.reshape(EDGES, -1), axis=1).reshape(k.shape)
     parts = (s, k, s - k) if shuffled else (k, k, np.zeros_like(k))
     channels = images.shape[1]
-    first, second = nn.Conv2d(channels, 3, 1), nn.Conv2d(3, UNITS, SIDE)
-    last = nn.Linear(UNITS * 16, len(names))
+    first, second = nn.Conv2d(channels, 3, 1), nn.Conv2d(3, EDGES, SIDE)
+    last = nn.Linear(EDGES * 16, len(names))
     with torch.no_grad():
         first.weight.copy_(torch.tensor([1.0, 1.0, -1.0]).view(3, 1, 1, 1) / channels)
         first.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))  # type: ignore[union-attr]
@@ -296,9 +289,6 @@ def _grating(rng: np.random.Generator) -> np.ndarray:
     return np.asarray(drawn - drawn.mean())
 
 
-_SOURCES = ("figures", *(("mnist", "cifar10") if real.available() else ()))
-
-
 PLANTS = [
     *(
         Plant(
@@ -309,9 +299,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    *(
-        Population(f"units that look for edges, {source}", partial(edge_units, source=source), 10)
-        for source in _SOURCES
-    ),
-]
+POPULATIONS = [*ordinary(seeds=300), Population("units that look for edges", edge_units, 20)]

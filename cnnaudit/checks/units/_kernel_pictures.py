@@ -1,19 +1,13 @@
-"""What several checks of `units` share."""
+"""Pictures of kernels, for the evidence of the checks that show units."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
+SHOWN = 24  # units, or pairs of them
 
 
-SHOWN = 24
-
-
-def _picture(kernel: np.ndarray) -> np.ndarray:
+def picture(kernel: np.ndarray) -> np.ndarray:
     """A kernel, 0 as middle gray, enlarged and centered on a square of 56 x 56 pixels: (1, 56, 56)."""
     picture = np.full((1, 56, 56), 0.5)
     scale = max(1, 56 // max(kernel.shape))

@@ -1,25 +1,28 @@
-"""Each check of the family fails on its planted defect and passes on its clean twin."""
+"""`units.active_filters`: what the finding shows, ordinary networks pass, and what cannot be judged."""
 
 import numpy as np
 import pytest
 import torch
-from planting import plants_for
 
+from cnnaudit.checks.populations import build
 from cnnaudit.checks.units.active_filters import active_filters as check_active_filters
 from cnnaudit.checks.units.active_filters import loud_filters
 from cnnaudit.models import minimum
 from cnnaudit.target import AuditTarget
 
-PLANTS = [plant for check in (check_active_filters,) for plant in plants_for(check.id)]
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_ordinary_networks_pass_whatever_the_rank_correlation(seed):
+    finding = check_active_filters(build("digits", seed))
+    assert finding.verdict == "pass" and finding.statistic > 0.6
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: f"{plant.check}: {plant.name}")
-def test_the_planted_defect_fails_and_its_twin_passes(plant):
-    from cnnaudit.checks import catalogue
-
-    check = catalogue()[plant.check]
-    for build, verdict in ((plant.defect, "fail"), (plant.twin, "pass")):
-        assert check(build(0), confidence=0.95).verdict == verdict
+def test_where_no_filter_tells_a_class_it_is_not_applicable():
+    built = loud_filters(0)
+    images, labels = (values.numpy() for values in built.sample("validation"))
+    shuffled = {"validation": (images, np.random.default_rng(0).permutation(labels))}
+    finding = check_active_filters(AuditTarget.from_arrays("t", built.model, shuffled, built.classes))
+    assert finding.verdict == "not_applicable" and "no filter of layer" in finding.summary
 
 
 def test_loud_and_quiet_filters_answer_the_same():
@@ -31,10 +34,8 @@ def test_loud_and_quiet_filters_answer_the_same():
 
 def test_the_finding_shows_filters_boxplots_and_classes():
     finding = check_active_filters(loud_filters(0, informative=False))
-    assert (
-        finding.statistic < -0.8
-        and "the most active third tells a class from the rest with an AUC of 0.50" in finding.summary
-    )
+    assert finding.statistic == 0 and "active on a class tell it from the rest with an AUC of 0.50" in finding.summary
+    assert "rank correlation of activity and AUC over the filters: -0." in finding.summary
     table, norms, most, _, classes, null = finding.evidence
     assert [item["kind"] for item in finding.evidence] == [
         "table",

@@ -1,20 +1,15 @@
-"""Planted defects and clean populations of `units.color_blind`."""
+"""Networks on colored digits whose first kernels see brightness, opponent colors, or anything."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-
-from cnnaudit.checks import real
 
 if TYPE_CHECKING:
     import torch
 
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.small_targets import plain
 
 Sight = Literal["luma", "opponent", "random"]
 
@@ -57,23 +52,3 @@ def _colored_digits(seed: int) -> tuple[torch.Tensor, np.ndarray]:
     ink, ground = rng.random((2, len(data.labels), 3, 1, 1))
     images = data.images * ink + (1 - data.images) * ground
     return torch.from_numpy(images.astype(np.float32)), data.labels
-
-
-_LUMA, _OPPONENT = partial(seeing, sight="luma"), partial(seeing, sight="opponent")
-
-
-PLANTS = [
-    *(
-        Plant("every kernel reads the luma alone", _LUMA, _OPPONENT, part)
-        for part in ("weights", "optimized", "response")
-    ),
-]
-
-
-POPULATIONS = [
-    Population("random kernels", seeing, 20),
-    *(
-        Population(f"LeNets on {source}", partial(plain, source=source, trained=True), 10)
-        for source in (("cifar10",) if real.available() else ())
-    ),
-]

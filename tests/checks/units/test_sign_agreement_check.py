@@ -12,22 +12,12 @@ from cnnaudit.checks.units.sign_agreement import sign_agreement as check_sign_ag
 from cnnaudit.target import AuditTarget
 
 
-def parts(found):
-    return {finding.part: finding for finding in found}
-
-
 def target(model, shape=(1, 20, 20), n=20):
     images = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
     return AuditTarget.from_arrays("t", model.eval(), {"validation": (images, np.arange(n) % 2)}, classes=("a", "b"))
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.part)
-def test_the_planted_defect_fails_and_its_twin_passes(plant):
-    for build, verdict in ((plant.defect, "fail"), (plant.twin, "pass")):
-        assert parts(check_sign_agreement(build(0), confidence=0.997))[plant.part].verdict == verdict
-
-
-def test_the_defect_answers_as_its_twin():
+def test_the_defect_has_the_logits_of_its_twin():
     images = edge_units(3).split("validation").read(np.arange(20))
     twin, defect = edge_units(3).logits(images), edge_units(3, shuffled=True).logits(images)
     assert torch.allclose(twin, defect, atol=1e-4)
