@@ -97,10 +97,10 @@ def trained(seed: int, padding_mode: Mode) -> AuditTarget:
     train, validation = (reference("3.0", split, seed, n_per_class=500) for split in ("train", "validation"))
     network = minimum(pool=14, hidden=12, padding_mode=padding_mode)
     fit(network, (train.images, train.labels), epochs=15, seed=seed)
-    return _target(f"minimum model, {padding_mode}", network, (validation.images, validation.labels), train.classes)
+    return on_images(f"minimum model, {padding_mode}", network, (validation.images, validation.labels), train.classes)
 
 
-def _target(name: str, network: nn.Module, validation: tuple[Any, Any], classes: tuple[str, ...]) -> AuditTarget:
+def on_images(name: str, network: nn.Module, validation: tuple[Any, Any], classes: tuple[str, ...]) -> AuditTarget:
     from cnnaudit.target import AuditTarget
 
     return AuditTarget.from_arrays(f"planted: {name}", network, {"validation": validation}, classes=classes)

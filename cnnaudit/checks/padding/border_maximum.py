@@ -1,33 +1,20 @@
-"""Does the strongest pixel lie at the border more often than the images' content explains?"""
+"""Does the strongest pixel lie at the border more often than the images' content explains?
+
+Maximum pooling passes on the strongest pixel only. Where padding makes that pixel, it hides the content. The same
+weights with replicate padding say how often the content itself is strongest at the border.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core.findings import Finding
-
-if TYPE_CHECKING:
-    pass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from cnnaudit.checks.padding._shared import (
-    _REPEAT,
-    _THESIS,
-    _affordable,
-    _batch,
-    _interval,
-    _padded_layers,
-    _require_life,
-    _some,
-)
-
-if TYPE_CHECKING:
-    pass
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.padding._plants import edge_network, resnet_geometry
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.padding._layer_calls import require_padded_layers, require_responses
+from cnnaudit.checks.padding._sample import affordable, batch_size, interval_over_images, some
+from cnnaudit.checks.padding._small_networks import edge_network, resnet_geometry
+from cnnaudit.checks.padding._sources import THESIS, USE_REPLICATE
 from cnnaudit.checks.small_targets import trained
+from cnnaudit.core.findings import Finding
 
 
 @check(
@@ -37,8 +24,8 @@ from cnnaudit.checks.small_targets import trained
     direction="at_most",
     tolerance=0.05,
     gate=False,
-    remedy=_REPEAT,
-    reference=_THESIS,
+    remedy=USE_REPLICATE,
+    reference=THESIS,
     needs=("validation", "inside"),
 )
 def border_maximum(context: CheckContext) -> Finding:
@@ -51,15 +38,21 @@ def border_maximum(context: CheckContext) -> Finding:
     and the interval of 500 images reaches up to .04 beyond: .05. (Not clean in this sense: reflect and circular padding
     in deep networks, which repeat or import content at the border; untrained they measure .03 and .04 in the median.)
     """
-    target = context.target
-    from cnnaudit.checks.padding._border import border_maxima
-    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, marked_images, peak_pixel
+    from cnnaudit.checks.padding._border_maxima import border_maxima
+    from cnnaudit.checks.padding._layer_figures import (
+        layer_bars,
+        layer_locations,
+        map_figure,
+        marked_images,
+        peak_pixel,
+    )
 
-    layers = _padded_layers(context)
+    target = context.target
+    layers = require_padded_layers(context)
     images = context.sample("validation")[0]
-    images = images[_some(context, len(images), _affordable(context, 64))]
-    measured = border_maxima(target.model, images, layers, batch_size=_batch(target), device=target.device)
-    _require_life(measured.live)
+    images = images[some(context, len(images), affordable(context, 64))]
+    measured = border_maxima(target.model, images, layers, batch_size=batch_size(target), device=target.device)
+    require_responses(measured.live)
     excess = measured.excess()
     index = int(excess.argmax())
     worst, live = measured.layers[index], measured.live[:, index].sum()
@@ -67,7 +60,7 @@ def border_maximum(context: CheckContext) -> Finding:
     heat = measured.maps[worst]
     return context.judge(
         float(excess.max()),
-        _interval(context, len(images), lambda rows: float(measured.excess(rows).max()), (-1, 1)),
+        interval_over_images(context, len(images), lambda rows: float(measured.excess(rows).max()), (-1, 1)),
         n=len(images),
         summary=f"In layer {worst} the strongest pixel of a quadrant lies in the border ring over background in "
         f"{own:.1%} of the cases, with replicate padding in {replicate:.1%}; the ring is "

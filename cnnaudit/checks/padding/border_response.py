@@ -1,35 +1,22 @@
-"""Does the border of an empty image excite a layer where its middle does not?"""
+"""Does the border of an empty image excite a layer where its middle does not?
+
+Zeros beyond a white border are an edge that the image does not have. On images of pure background nothing should
+respond; what does is caused by padding alone.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core.findings import Finding
-
-if TYPE_CHECKING:
-    pass
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks.padding._shared import (
-    _REPEAT,
-    _THESIS,
-    _affordable,
-    _batch,
-    _interval,
-    _padded_layers,
-    _require_life,
-    _some,
-)
-
-if TYPE_CHECKING:
-    pass
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.padding._plants import edge_network, resnet_geometry
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.padding._layer_calls import require_padded_layers, require_responses
+from cnnaudit.checks.padding._sample import affordable, batch_size, interval_over_images, some
+from cnnaudit.checks.padding._small_networks import edge_network, resnet_geometry
+from cnnaudit.checks.padding._sources import THESIS, USE_REPLICATE
 from cnnaudit.checks.small_targets import trained
+from cnnaudit.core.findings import Finding
 
 
 @check(
@@ -39,8 +26,8 @@ from cnnaudit.checks.small_targets import trained
     direction="at_most",
     tolerance=0.05,
     gate=False,
-    remedy=_REPEAT,
-    reference=_THESIS,
+    remedy=USE_REPLICATE,
+    reference=THESIS,
     needs=("validation", "inside"),
 )
 def border_response(context: CheckContext) -> Finding:
@@ -51,21 +38,21 @@ def border_response(context: CheckContext) -> Finding:
     that maximum. Under replicate, reflect and circular padding a constant image stays constant, so the statistic is 0
     by construction and the null is degenerate: the tolerance is a policy, a twentieth of the peak.
     """
-    target = context.target
-    from cnnaudit.checks.padding._border import border_response
-    from cnnaudit.checks.padding._figures import layer_bars, layer_locations, map_figure, peak_pixel
+    from cnnaudit.checks.padding._border_response import border_response
+    from cnnaudit.checks.padding._layer_figures import layer_bars, layer_locations, map_figure, peak_pixel
 
-    layers = _padded_layers(context)
+    target = context.target
+    layers = require_padded_layers(context)
     images = context.sample("validation")[0]
-    images = images[_some(context, len(images), _affordable(context, 32))]
-    measured = border_response(target.model, images, layers, batch_size=_batch(target), device=target.device)
-    _require_life(measured.peak)
+    images = images[some(context, len(images), affordable(context, 32))]
+    measured = border_response(target.model, images, layers, batch_size=batch_size(target), device=target.device)
+    require_responses(measured.peak)
     shares = measured.shares()
     worst = measured.layers[int(shares.argmax())]
     heat = measured.maps[worst]
     return context.judge(
         float(shares.max()),
-        _interval(context, len(images), lambda rows: float(measured.shares(rows).max()), (0, np.inf)),
+        interval_over_images(context, len(images), lambda rows: float(measured.shares(rows).max()), (0, np.inf)),
         n=len(images),
         summary=f"On empty images of the data's own background colors, padding excites the border of layer {worst} "
         f"to {shares.max():.0%} of the peak that the images excite there.",

@@ -1,30 +1,104 @@
-"""Do predictions depend on what the padding holds?"""
+"""Do predictions depend on what the padding holds?
+
+Padding is no part of the image, so what it holds should not decide. All of it is replaced by the nearest pixel and the
+predictions that change are counted.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.core.findings import Finding, Location
+import numpy as np
 
-if TYPE_CHECKING:
-    import torch
-
-    from cnnaudit.target import AuditTarget
-from functools import partial
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks.padding._shared import _REPEAT, _THESIS, _affordable, _observed, _some
-
-if TYPE_CHECKING:
-    import torch
-
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.padding._plants import edge_network
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.padding._layer_calls import observed_calls, padding_convolutions
+from cnnaudit.checks.padding._sample import affordable, some
+from cnnaudit.checks.padding._small_networks import edge_network
+from cnnaudit.checks.padding._sources import THESIS, USE_REPLICATE
 from cnnaudit.checks.small_targets import trained
+from cnnaudit.core import evidence
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.findings import Finding, Location
+from cnnaudit.core.progress import progress
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from cnnaudit.target import AuditTarget
+
+    Logits = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEffect:
+    """What noise in the padding of one layer does: share of predictions changed, mean change of the logits."""
+
+    layer: str
+    flips: float
+    change: float
+
+
+def noise_effects(
+    model: nn.Module,
+    logits: Logits,
+    images: torch.Tensor,
+    layers: Sequence[str],
+    generator: torch.Generator,
+) -> list[LayerEffect]:
+    """For each layer alone, what uniform noise from the range of its own input does in the place of its padding.
+
+    The change is the mean absolute difference of the logits in units of their standard deviation.
+
+    Args:
+        logits: answers (N, K) to images; runs `model`.
+
+    Returns:
+        The effects, largest first (by share changed, then by change).
+
+    Source: Garriga, Studying the characterisation of deep CNN neurons, 2019 (duality experiment).
+    """
+    from cnnaudit.interventions import padding_rule
+
+    base = logits(images)
+    scale = float(base.std()) or 1.0
+    effects = []
+    for layer in progress(layers, "padding noise, layer by layer", len(layers)):
+        with padding_rule("noise", model=model, layers=[layer], generator=generator):
+            changed = logits(images)
+        flips = float((changed.argmax(1) != base.argmax(1)).double().mean())
+        effects.append(LayerEffect(layer, flips, float((changed - base).abs().mean()) / scale))
+    return sorted(effects, key=lambda effect: (-effect.flips, -effect.change))
+
+
+def replicate_predictions(logits: Logits, images: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    """The predicted classes, int64 (N,), when every convolution pads with the nearest pixel.
+
+    Args:
+        logits: answers (N, K) to images; runs `model`.
+    """
+    from cnnaudit.interventions import padding_rule
+
+    with padding_rule("replicate", model=model):
+        return logits(images).argmax(1)
+
+
+def noise_predictions(
+    logits: Logits,
+    images: torch.Tensor,
+    model: nn.Module,
+    layer: str,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """The predicted classes, int64 (N,), when the padding of one layer alone holds noise from its input's range."""
+    from cnnaudit.interventions import padding_rule
+
+    with padding_rule("noise", model=model, layers=[layer], generator=generator):
+        return logits(images).argmax(1)
 
 
 @check(
@@ -34,8 +108,8 @@ from cnnaudit.checks.small_targets import trained
     direction="at_most",
     tolerance=0.1,
     gate=False,
-    remedy=f"{_REPEAT} See padding.border_maximum for the layers that read the border.",
-    reference=f"Garriga, Studying the characterisation of deep CNN neurons, 2019; {_THESIS}",
+    remedy=f"{USE_REPLICATE} See padding.border_maximum for the layers that read the border.",
+    reference=f"Garriga, Studying the characterisation of deep CNN neurons, 2019; {THESIS}",
     needs=("validation", "inside"),
 )
 def prediction_flip(context: CheckContext) -> Finding:
@@ -49,28 +123,20 @@ def prediction_flip(context: CheckContext) -> Finding:
     reaches .05 beyond: .1.
     """
     target = context.target
-    from cnnaudit.checks.padding._figures import flip_figures
-    from cnnaudit.checks.padding._flips import (
-        noise_effects,
-        noise_predictions,
-        padding_convolutions,
-        replicate_predictions,
-    )
-
-    layers = padding_convolutions(_observed(target))
+    layers = padding_convolutions(observed_calls(target))
     if not layers:
         raise UnsupportedError("no convolution pads its input, so there is no padding to replace")
     images = context.sample("validation")[0]
-    chosen = _some(context, len(images), _affordable(context, 125))
+    chosen = some(context, len(images), affordable(context, 125))
     images, before = images[chosen], context.predictions("validation")[chosen].argmax(1)
-    few = images[: max(4, _affordable(context, 100) // len(layers))]
+    few = images[: max(4, affordable(context, 100) // len(layers))]
     effects = noise_effects(target.model, target.logits, few, layers, context.torch_generator("screen"))
     worst = effects[0].layer
     after = replicate_predictions(target.logits, images, target.model)
     noisy = noise_predictions(target.logits, images, target.model, worst, context.torch_generator("noise"))
     flips = int((after != before).sum())
     row = ["this model", len(images), flips / len(images), float((noisy != before).double().mean())]
-    untrained = _untrained_flips(target, context, images[: _affordable(context, 24)], worst)
+    untrained = _untrained_flips(target, context, images[: affordable(context, 24)], worst)
     beside = f" (in an untrained copy {untrained[2]:.1%} and {untrained[3]:.1%})" if untrained else ""
     return context.judge_share(
         flips,
@@ -78,15 +144,12 @@ def prediction_flip(context: CheckContext) -> Finding:
         summary=f"{row[2]:.1%} of the predictions change when all padding repeats the nearest pixel, {row[3]:.1%} when "
         f"the padding of layer {worst} alone holds noise{beside}.",
         locations=[Location(effect.flips, layer=effect.layer) for effect in effects],
-        evidence=flip_figures(
-            [row, *([untrained] if untrained else [])], effects, images, before, after, target.classes
-        ),
+        evidence=_figures([row, *([untrained] if untrained else [])], effects, images, before, after, target.classes),
     )
 
 
 def _untrained_flips(target: AuditTarget, context: CheckContext, images: torch.Tensor, layer: str) -> list[Any]:
     """The row of an untrained copy: its name, images, shares changed by replicate padding and by noise; or nothing."""
-    from cnnaudit.checks.padding._flips import noise_predictions, replicate_predictions
     from cnnaudit.models.untrained import untrained_twin
 
     model = untrained_twin(target.model, images.to(target.device), seed=context.seed)
@@ -97,6 +160,32 @@ def _untrained_flips(target: AuditTarget, context: CheckContext, images: torch.T
     after = replicate_predictions(logits, images, model)
     noisy = noise_predictions(logits, images, model, layer, context.torch_generator("noise"))
     return ["untrained copy", len(images), *(float((p != before).double().mean()) for p in (after, noisy))]
+
+
+def _figures(
+    rows: Sequence[Sequence[Any]],
+    effects: Sequence[LayerEffect],
+    images: torch.Tensor,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    classes: Sequence[str],
+) -> list[Evidence]:
+    """The shares of changed predictions, the noise's effect by layer, and images whose prediction changed."""
+    from cnnaudit.checks.padding._layer_figures import PICTURES, layer_bars, pictures
+
+    columns = ["model", "images", "changed by replicate padding", "changed by noise in the worst layer"]
+    changed = (after != before).nonzero().flatten()[:PICTURES]
+    captions = [f"{classes[int(before[i])]}, then {classes[int(after[i])]}" for i in changed]
+    return [
+        evidence.table("Predictions that change with the padding", columns, rows),
+        *layer_bars(
+            "Changed by noise in one layer's padding, on a few images",
+            [effect.layer for effect in effects],
+            np.array([effect.flips for effect in effects]),
+            "share of predictions",
+        ),
+        *pictures("Predictions that replicate padding changes", images[changed], captions),
+    ]
 
 
 PLANTS = [

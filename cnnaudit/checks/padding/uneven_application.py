@@ -1,24 +1,30 @@
-"""Is the padding of every strided layer applied on both sides alike?"""
+"""Is the padding of every strided layer applied on both sides alike?
+
+At many input sizes a strided layer reads padding before the image and none after it, so the last rows and columns count
+for less than the first. It is arithmetic on the layers' sizes; `padding.blind_spot` measures what it costs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.core.findings import Finding, Location
-
-if TYPE_CHECKING:
-    pass
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks.padding._shared import _MIND_THE_PAD, _affordable, _observed
+from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.checks.padding._layer_calls import observed_calls
+from cnnaudit.checks.padding._sample import affordable
+from cnnaudit.checks.padding._small_networks import draw_weights, on_digits, resnet_geometry
+from cnnaudit.checks.padding._sources import MIND_THE_PAD
+from cnnaudit.core import evidence
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
+    from cnnaudit.checks.padding._even_padding import Application
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.padding._plants import _digits_target, _draw, resnet_geometry
+
+SHOWN = 20  # layers in the table
 
 
 @check(
@@ -29,7 +35,7 @@ from cnnaudit.checks.padding._plants import _digits_target, _draw, resnet_geomet
     tolerance=0,
     gate=False,
     remedy="Choose an input size at which every strided layer uses up its padding on both sides.",
-    reference=_MIND_THE_PAD,
+    reference=MIND_THE_PAD,
     needs=("inside",),
     exact=True,
 )
@@ -37,22 +43,21 @@ def uneven_application(context: CheckContext) -> Finding:
     """Strided (or asymmetrically padded) convolutions and poolings that read more padding on one side than the other.
 
     A layer is even where, along both axes, left padding = right padding = right padding that its last window reads,
-    which is (h + p_left + p_right - d (k - 1) - 1) mod s = 0; see `cnnaudit.checks.padding._geometry`. Poolings count, as
+    which is (h + p_left + p_right - d (k - 1) - 1) mod s = 0; see `_even_padding`. Poolings count, as
     in the source (ResNet at 224: the first convolution, the max pooling and three more convolutions, 5 of 5). Layers
     without padding that leave out the last rows are crops: shown, not counted. The tolerance is 0: it is arithmetic.
     """
-    target = context.target
-    from cnnaudit.checks.padding._figures import geometry_table
-    from cnnaudit.checks.padding._geometry import applications, even_size
+    from cnnaudit.checks.padding._even_padding import applications, even_size
 
-    layers = applications(_observed(target))
+    target = context.target
+    layers = applications(observed_calls(target))
     if not layers:
         raise UnsupportedError("no convolution or pooling strides, so every layer applies its padding evenly")
     shape = (target.input.channels, *target.input.size)
     padded = [layer for layer in layers if layer.padded]
     uneven = [layer for layer in padded if not layer.even]
     crops = sum(layer.cropped > 0 for layer in layers)
-    even = even_size(target.model, shape, most=_affordable(context, 64)) if uneven else None
+    even = even_size(target.model, shape, most=affordable(context, 64)) if uneven else None
     at = f"at {_by(target.input.size)} pixels"
     summary = (
         f"{len(uneven)} of {len(padded)} strided layers with padding read more of it on one side than on the other {at}"
@@ -74,8 +79,23 @@ def uneven_application(context: CheckContext) -> Finding:
         summary=f"{summary}.",
         remedy=remedy if uneven else None,
         locations=[Location(layer.imbalance, layer=layer.layer) for layer in uneven],
-        evidence=[geometry_table(layers)],
+        evidence=[_table(layers)],
     )
+
+
+def _table(layers: Sequence[Application]) -> Evidence:
+    """Every strided layer with its padding and what becomes of it, uneven ones first."""
+    order = sorted(layers, key=lambda layer: (layer.even, layer.cropped == 0))
+    rows = []
+    for layer in order[:SHOWN]:
+        tall, wide = layer.axes
+        verdict = "uneven" if not layer.even else "even" if layer.padded else "crop" if layer.cropped else "no padding"
+        given = f"{tall.before}/{tall.after}, {wide.before}/{wide.after}"
+        read = f"{tall.before}/{tall.reach}, {wide.before}/{wide.reach}"
+        cell = [layer.layer, layer.kind, _by(layer.kernel), _by(layer.stride), _by((tall.size, wide.size)), given, read]
+        rows.append([*cell, verdict])
+    columns = ["layer", "kind", "kernel", "stride", "input", "padding (top/bottom, left/right)", "read", "verdict"]
+    return evidence.table("Padding of the strided layers (read -1: the last row or column is left out)", columns, rows)
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -91,8 +111,8 @@ def same_padding(seed: int, symmetric: bool) -> AuditTarget:
     pad = nn.ZeroPad2d(1) if symmetric else nn.ZeroPad2d((0, 1, 0, 1))
     head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
     network = nn.Sequential(pad, nn.Conv2d(1, 8, 3, 2), nn.ReLU(), *head)
-    _draw(network, torch.Generator().manual_seed(seed))
-    return _digits_target("same padding", network, 33 if symmetric else 32)
+    draw_weights(network, torch.Generator().manual_seed(seed))
+    return on_digits("same padding", network, 33 if symmetric else 32)
 
 
 PLANTS = [

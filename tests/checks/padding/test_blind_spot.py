@@ -1,23 +1,22 @@
-"""Stimuli, positions and the measurement of a blind spot."""
+"""Stimuli, positions, and the worst position of a model against that of the same model with other padding."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
+from torch import nn
 
-from cnnaudit.checks.padding._blind_spot import (
-    Grid,
-    PositionScan,
-    Stimulus,
-    find_blind_spot,
-    grid_for,
-    paired_drop_interval,
-    scan_positions,
-    stimulus_of,
-)
-from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.checks.padding._blind_spot_search import Version, find_blind_spot
+from cnnaudit.checks.padding._moved_content import Grid, Stimulus, grid_for, stimulus_of
+from cnnaudit.checks.padding._paired_drop import paired_drop_interval
+from cnnaudit.checks.padding.blind_spot import blind_spot, brightness_sum, steady_digits
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.interventions import calls
+from cnnaudit.target import AuditTarget, Claims
 
 SIZE = (20, 24)
 WHOLE = Grid()
@@ -102,50 +101,56 @@ def test_a_claim_keeps_the_size_of_the_content():
     assert max(stimulus_of(image, 0, 3).pixels.shape) == 24
 
 
-def test_the_scan_finds_the_worst_place():
-    stimuli = [stimulus(k % 2) for k in range(12)]
-    scan = scan_positions(reader(lambda row, column: row >= 16 and column >= 20), stimuli, SIZE, WHOLE)
-    assert scan.worst == 24
-    assert scan.correct.mean(0)[24] == 0.5 and scan.correct[:, :24].all()
-    null = scan.null(200, np.random.default_rng(0))
-    assert scan.p_value(null) == 1 / 201
+def search(blind=None, control_blind=None, n=60, searched=20):
+    stimuli = [stimulus(k % 2) for k in range(n)]
+    versions = [Version(name, reader(where), SIZE) for name, where in (("own", blind), ("other", control_blind))]
+    return find_blind_spot(versions[0], versions[1:], stimuli, WHOLE, searched=searched, rng=np.random.default_rng(0))
 
 
-def test_positions_that_do_not_matter_give_uniform_p_values():
-    rng = np.random.default_rng(0)
-    p_values = []
-    for _ in range(60):
-        scan = PositionScan(np.ones((8, 25), bool), rng.random((8, 25)))
-        p_values.append(scan.p_value(scan.null(99, rng)))
-    assert 0.35 < np.mean(p_values) < 0.65
-    assert np.mean(np.array(p_values) <= 0.05) < 0.15
+def corner(row, column):
+    return row >= 16 and column >= 20
 
 
-def test_the_drop_is_measured_on_fresh_stimuli():
-    stimuli = [stimulus(k % 2) for k in range(60)]
-    spot = find_blind_spot(
-        reader(lambda row, column: row >= 16 and column >= 20),
-        stimuli,
-        SIZE,
-        WHOLE,
-        searched=20,
-        rng=np.random.default_rng(0),
-    )
-    assert len(spot.truth) == 40
-    assert spot.drop == 0.5 and spot.lost.sum() == 20 and spot.gained.sum() == 0
+def top(row, column):
+    return row < 4
+
+
+def test_what_other_padding_recognizes_is_the_cost_of_the_model_s_own():
+    spot = search(corner)
+    assert spot.position == 24 and len(spot.truth) == 40 and spot.searched.shape == (20, 25)
+    assert spot.cost == 0.5 and spot.repaired.sum() == 20 and not spot.broken.any()
     low, high = spot.interval(0.95)
-    assert low < 0.5 < high
+    assert low < 0.5 < high and spot.p_value == pytest.approx(0.5**20)
+    assert spot.accuracies() == (0.5, 1.0, 1.0) and spot.elsewhere == "elsewhere"
 
 
-def test_no_drop_where_positions_do_not_matter():
+@pytest.mark.parametrize("control_blind", [corner, top, lambda *_: True])
+def test_what_the_control_misses_too_is_not_the_padding_s_fault(control_blind):
+    """Also where it misses content at other positions, or everywhere."""
+    spot = search(corner, control_blind)
+    assert spot.cost == 0 and spot.p_value == 1
+
+
+def test_a_control_that_does_worse_does_not_accuse():
+    spot = search(None, corner)
+    assert spot.cost == -0.5 and spot.broken.sum() == 20 and spot.p_value == 1
+
+
+def test_no_cost_where_positions_do_not_matter():
+    spot = search()
+    assert spot.cost == 0 and spot.interval(0.95)[1] < 0.13
+
+
+def test_the_control_with_the_best_worst_position_is_compared():
     stimuli = [stimulus(k % 2) for k in range(60)]
-    spot = find_blind_spot(reader(), stimuli, SIZE, WHOLE, searched=20, rng=np.random.default_rng(0))
-    assert spot.drop == 0
-    assert spot.interval(0.95)[1] < 0.13
+    own, bad, good = (Version(str(k), reader(where), SIZE) for k, where in enumerate((corner, top, None)))
+    for controls in ([bad, good], [good, bad]):
+        spot = find_blind_spot(own, controls, stimuli, WHOLE, searched=20, rng=np.random.default_rng(0))
+        assert spot.control is good and spot.cost == 0.5
 
 
-def test_a_search_over_noise_does_not_bias_the_drop():
-    drops = []
+def test_a_search_over_noise_does_not_bias_the_cost():
+    costs = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
 
@@ -155,22 +160,19 @@ def test_a_search_over_noise_does_not_bias_the_drop():
             return torch.stack([~label, label], 1).double()
 
         stimuli = [stimulus(k % 2) for k in range(60)]
-        drops.append(find_blind_spot(coin, stimuli, SIZE, WHOLE, searched=10, rng=rng).drop)
-    assert abs(np.mean(drops)) < 3 * np.std(drops) / np.sqrt(len(drops))
+        both = [Version(name, coin, SIZE) for name in ("own", "other")]
+        costs.append(find_blind_spot(both[0], both[1:], stimuli, WHOLE, searched=10, rng=rng).cost)
+    assert np.mean(costs) < 3 * np.std(costs) / np.sqrt(len(costs))
 
 
 def test_a_model_that_recognizes_nothing_is_not_asked():
-    stimuli = [stimulus(k % 2) for k in range(40)]
     with pytest.raises(UnsupportedError, match="only 15 of 30 images"):
-        find_blind_spot(reader(lambda *_: True), stimuli, SIZE, WHOLE, searched=10, rng=np.random.default_rng(0))
+        search(lambda *_: True, n=40, searched=10)
 
 
 def test_a_model_that_sees_one_place_only_is_not_let_off():
-    stimuli = [stimulus(k % 2) for k in range(60)]
-    center_only = reader(lambda row, column: not (6 < row < 12 and 8 < column < 14))
-    spot = find_blind_spot(center_only, stimuli, SIZE, WHOLE, searched=10, rng=np.random.default_rng(0))
-    assert spot.scan.best == 12 and not spot.everywhere
-    assert spot.drop == 0.5
+    spot = search(lambda row, column: not (6 < row < 12 and 8 < column < 14), searched=10)
+    assert spot.elsewhere == WHOLE.words(12) == "in the middle center" and spot.cost == 0.5
 
 
 @pytest.mark.parametrize("n, confidence", [(60, 0.9), (40, 0.997)])
@@ -190,3 +192,64 @@ def test_the_interval_is_symmetric_in_lost_and_gained():
     low, high = paired_drop_interval(7, 3, 50, 0.95)
     assert paired_drop_interval(3, 7, 50, 0.95) == pytest.approx((-high, -low))
     assert paired_drop_interval(50, 0, 50, 0.95)[1] == pytest.approx(1)
+
+
+def small(*layers: nn.Module, images=None, size=12) -> AuditTarget:
+    model = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(2))
+    drawn = torch.rand(20, 1, size, size, generator=torch.Generator().manual_seed(0))
+    model(drawn)
+    split = {"validation": ((drawn if images is None else images).numpy(), np.arange(20) % 2)}
+    return AuditTarget.from_arrays("small", model, split, classes=("a", "b"))
+
+
+def test_a_model_without_padding_has_no_other_padding():
+    found = blind_spot(small(nn.Conv2d(1, 2, 3), nn.ReLU()))
+    assert found.verdict == "not_applicable" and "no other padding" in found.summary
+
+
+def test_empty_images_hold_no_stimulus():
+    found = blind_spot(small(nn.Conv2d(1, 2, 3, padding=1), images=torch.zeros(20, 1, 12, 12)))
+    assert found.verdict == "not_applicable" and "only 0 of 20 images" in found.summary
+
+
+def test_a_model_that_answers_nan_is_an_error():
+    asked = small(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
+    nn.init.constant_(asked.model[0].weight, float("nan"))
+    with pytest.raises(ModelError, match="NaN"):
+        blind_spot(asked)
+
+
+@pytest.mark.parametrize("claim, gate", [(None, False), (0, False), (3, True)])
+def test_a_blind_spot_fails_the_run_only_where_translation_is_claimed(claim, gate):
+    found = blind_spot(replace(brightness_sum(0, 32), claims=Claims(translation_pixels=claim)))
+    assert found.gate is gate and found.verdict == "fail"
+    assert "even padding (images of 25 x 25 pixels)" in found.summary
+
+
+def test_content_in_the_middle_of_each_training_image_does_not_accuse_the_padding():
+    """A linear reader of the middle misses content at the border, whatever pads."""
+    keep, read = nn.Conv2d(1, 1, 3, padding=1, bias=False), nn.Linear(32 * 32, 2)
+    with torch.no_grad():
+        keep.weight.copy_(torch.tensor([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]]))
+        window = torch.zeros(32, 32)
+        window[10:22, 10:22] = 1
+        read.weight.copy_(torch.stack([-window.flatten(), window.flatten()]))
+        read.bias.copy_(torch.tensor([1.0, -1.0]) * 25 * 0.675)
+    asked = brightness_sum(0, 32)
+    images = asked.split("validation").read(range(500))
+    middle = torch.zeros_like(images)
+    middle[:, :, 13:18, 13:18] = images.amax((2, 3))[..., None, None]
+    data = {"validation": (middle.numpy(), asked.split("validation").labels)}
+    found = blind_spot(AuditTarget.from_arrays("m", nn.Sequential(keep, nn.Flatten(), read), data, asked.classes))
+    assert found.verdict == "pass" and found.statistic == 0
+    rows = next(item for item in found.evidence if item["kind"] == "table")["rows"]
+    assert rows[0][2] < 0.6 < 0.9 < rows[1][2]
+
+
+def test_nothing_is_left_behind():
+    asked = steady_digits(0, 33)
+    before, state = [value.clone() for value in asked.model.state_dict().values()], torch.get_rng_state()
+    blind_spot(asked)
+    assert torch.equal(state, torch.get_rng_state()) and not asked.model.training
+    assert all(torch.equal(a, b) for a, b in zip(before, asked.model.state_dict().values()))
+    assert calls(asked.model, torch.zeros(1, 1, 33, 33))

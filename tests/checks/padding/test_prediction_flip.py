@@ -6,8 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.checks.padding._flips import noise_effects, noise_predictions, padding_convolutions, replicate_predictions
+from cnnaudit.checks.padding._layer_calls import padding_convolutions
+from cnnaudit.checks.padding._small_networks import edge_network
+from cnnaudit.checks.padding.prediction_flip import (
+    noise_effects,
+    noise_predictions,
+    prediction_flip,
+    replicate_predictions,
+)
+from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.interventions import calls
+from cnnaudit.target import AuditTarget
 
 
 class Corner(nn.Module):
@@ -60,3 +69,27 @@ def test_the_layer_whose_padding_matters_comes_first(white):
     noisy = noise_predictions(model, images, model, "read", torch.Generator().manual_seed(1))
     assert 0.3 < float((noisy != model(images).argmax(1)).double().mean()) < 0.7
     assert torch.equal(noisy, noise_predictions(model, images, model, "read", torch.Generator().manual_seed(1)))
+
+
+def test_a_model_without_padding_is_not_asked():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(200, 2))
+    images = torch.rand(20, 1, 12, 12, generator=torch.Generator().manual_seed(0)).numpy()
+    found = prediction_flip(AuditTarget.from_arrays("s", model, {"validation": (images, [0, 1] * 10)}, ("a", "b")))
+    assert found.verdict == "not_applicable" and "pads its input" in found.summary
+
+
+def test_an_untrained_copy_stands_beside_the_flips():
+    found = prediction_flip(edge_network(1, "zeros", "polarity"))
+    rows = found.evidence[0]["rows"]
+    assert [row[0] for row in rows] == ["this model", "untrained copy"]
+    assert rows[0][2] == found.statistic
+    assert "conv" in found.summary
+
+
+def test_few_images_do_not_decide():
+    asked = edge_network(3, "replicate")
+    split = asked.split("validation")
+    few = {"validation": (split.read(range(0, 600, 30)), split.labels[::30])}
+    small = AuditTarget.from_arrays("few", asked.model, few, asked.classes)
+    found = prediction_flip(small, confidence=gate_confidence(16))
+    assert found.verdict == "inconclusive" and found.n == 20

@@ -8,9 +8,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.checks.padding._border import border_maxima, border_response, padded_layers
+from cnnaudit.checks.padding._border_maxima import border_maxima
+from cnnaudit.checks.padding._border_response import border_response
+from cnnaudit.checks.padding._layer_calls import padded_layers
+from cnnaudit.checks.padding._small_networks import edge_network, resnet_geometry
+from cnnaudit.checks.padding.border_maximum import border_maximum as check_maximum
+from cnnaudit.checks.padding.border_response import border_response as check_response
+from cnnaudit.core.errors import ModelError
 from cnnaudit.data.background import backgrounds
 from cnnaudit.interventions import calls
+from cnnaudit.target import AuditTarget
 
 
 def darkness(offset: float = 1.5) -> nn.Sequential:
@@ -181,3 +188,48 @@ def test_nothing_is_left_behind(images):
     assert all(torch.equal(a, b) for a, b in zip(before[0], model.parameters()))
     assert torch.equal(before[1], torch.get_rng_state()) and torch.equal(before[2], images)
     assert model.training and not any(module._forward_hooks for module in model.modules())
+
+
+def target(*layers: nn.Module) -> AuditTarget:
+    model = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(2))
+    images = torch.rand(20, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    model(images)
+    return AuditTarget.from_arrays("small", model, {"validation": (images.numpy(), np.arange(20) % 2)}, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "check, layers, reason",
+    [
+        (check_response, [nn.Conv2d(1, 2, 3)], "pads its input"),
+        (check_maximum, [nn.Conv2d(1, 2, 3)], "pads its input"),
+        (check_maximum, [nn.MaxPool2d(3), nn.Conv2d(1, 2, 3, padding=1)], "8 x 8"),
+    ],
+)
+def test_networks_without_a_border_are_not_asked(check, layers, reason):
+    found = check(target(*layers))
+    assert found.verdict == "not_applicable" and reason in found.summary
+
+
+@pytest.mark.parametrize("check", [check_response, check_maximum])
+def test_dead_units_have_no_border(check):
+    asked = target(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
+    nn.init.constant_(asked.model[0].bias, -50)
+    assert "dead" in check(asked).summary
+
+
+@pytest.mark.parametrize("check", [check_response, check_maximum])
+def test_a_model_that_answers_nan_is_an_error(check):
+    asked = target(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
+    nn.init.constant_(asked.model[0].weight, float("nan"))
+    with pytest.raises(ModelError, match="NaN"):
+        check(asked)
+
+
+def test_the_worst_layer_is_named_first_with_its_pixel():
+    found = check_maximum(edge_network(1, "zeros"))
+    assert found.locations[0].layer == "conv"
+    row, column = found.locations[0].pixel
+    assert row in (0, 27) or column in (0, 27)
+    assert [item["kind"] for item in found.evidence] == ["heat_map", "images"]
+    several = check_maximum(resnet_geometry(0, 65))
+    assert [item["kind"] for item in several.evidence] == ["heat_map", "bars", "images"]

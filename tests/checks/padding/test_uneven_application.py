@@ -9,8 +9,11 @@ import torch
 import torchvision
 from torch import nn
 
-from cnnaudit.checks.padding._geometry import applications, even_size
+from cnnaudit.checks.padding._even_padding import applications, even_size
+from cnnaudit.checks.padding._small_networks import resnet_geometry
+from cnnaudit.checks.padding.uneven_application import uneven_application
 from cnnaudit.interventions import calls
+from cnnaudit.target import AuditTarget
 
 
 def application(layer: nn.Module, size: int):
@@ -126,3 +129,66 @@ def test_no_more_passes_than_allowed():
     model = Counting()
     assert even_size(model, (1, 64, 64), most=8) is None
     assert model.passes <= 8 + 2
+
+
+@pytest.mark.parametrize("pads, tall, wide", [((1, 0, 2, 3), (2, 3), (1, 0)), ((0, 2, 1, 1), (1, 1), (0, 2))])
+def test_left_and_right_belong_to_the_width_and_top_and_bottom_to_the_height(pads, tall, wide):
+    (layer,) = applications(calls(nn.Sequential(nn.ZeroPad2d(pads), nn.Conv2d(1, 1, 3)), torch.zeros(1, 1, 9, 12)))
+    assert [(axis.before, axis.after, axis.size) for axis in layer.axes] == [(*tall, 9), (*wide, 12)]
+
+
+def test_height_and_width_of_kernel_stride_and_dilation_are_told_apart():
+    (layer,) = applications(calls(nn.Conv2d(1, 1, (5, 3), (1, 2), (4, 0), (2, 1)), torch.zeros(1, 1, 9, 12)))
+    assert (layer.kernel, layer.stride) == ((5, 3), (1, 2))
+    assert [(axis.before, axis.reach) for axis in layer.axes] == [(4, 4), (0, -1)]
+    assert layer.even and layer.cropped == 1
+
+
+@pytest.mark.parametrize("pooling", [nn.MaxPool2d, nn.AvgPool2d])
+def test_a_pooling_strides_by_its_kernel_where_no_stride_is_given(pooling):
+    (layer,) = applications(calls(pooling(3), torch.zeros(1, 1, 11, 12)))
+    assert layer.stride == (3, 3) and [axis.cropped for axis in layer.axes] == [2, 0]
+
+
+@pytest.mark.parametrize("size, same", [((32, 32), (25, 25)), ((33, 33), (33, 33)), ((32, 41), (25, 41))])
+def test_an_even_size_with_maps_as_large(size, same):
+    def network() -> nn.Sequential:
+        return nn.Sequential(*(nn.Conv2d(1, 1, 3, 2, 1) for _ in range(3)))
+
+    assert even_size(network(), (1, *size), same_maps=True) == same
+    assert network()(torch.zeros(1, 1, *size)).shape == network()(torch.zeros(1, 1, *same)).shape
+
+
+def target(*layers: nn.Module) -> AuditTarget:
+    model = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(2))
+    images = torch.rand(20, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    model(images)
+    return AuditTarget.from_arrays("small", model, {"validation": (images.numpy(), torch.arange(20) % 2)}, ("a", "b"))
+
+
+@pytest.mark.parametrize("layers, reason", [([], "no 2-d convolution"), ([nn.Conv2d(1, 2, 3, padding=1)], "strides")])
+def test_models_that_do_not_stride_are_not_asked(layers, reason):
+    found = uneven_application(target(*layers))
+    assert found.verdict == "not_applicable" and reason in found.summary
+
+
+def test_the_remedy_names_the_nearest_even_size():
+    found = uneven_application(resnet_geometry(0, 64))
+    assert found.statistic == 5 and found.n == 5 and found.confidence is None
+    assert "65 x 65" in found.remedy and "65 x 65" in found.summary
+    assert [location.layer for location in found.locations] == ["0", "2", "5", "7", "9"]
+    even = uneven_application(resnet_geometry(0, 65))
+    assert even.verdict == "pass" and even.statistic == 0
+
+
+def test_crops_are_told_apart():
+    found = uneven_application(target(nn.Conv2d(1, 2, 3), nn.MaxPool2d(3)))
+    assert found.verdict == "pass" and found.statistic == 0
+    assert "1 without padding leaves out the last row or column" in found.summary
+    assert found.evidence[0]["rows"][0][-1] == "crop"
+
+
+def test_the_table_tells_top_from_bottom_and_left_from_right():
+    found = uneven_application(target(nn.ZeroPad2d((1, 0, 2, 3)), nn.Conv2d(1, 2, 3, 2)))
+    row = dict(zip(found.evidence[0]["columns"], found.evidence[0]["rows"][0]))
+    assert row["padding (top/bottom, left/right)"] == "2/3, 1/0"

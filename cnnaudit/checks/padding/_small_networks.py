@@ -1,4 +1,4 @@
-"""Targets that the plants of several checks of `padding` share."""
+"""Small networks with set weights, that the plants of several padding checks share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cnnaudit.checks.small_targets import Mode, on_images
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks.small_targets import Mode, _target
 
 
 def resnet_geometry(seed: int, size: int = 64, padding_mode: Mode = "zeros") -> AuditTarget:
@@ -31,8 +32,8 @@ def resnet_geometry(seed: int, size: int = 64, padding_mode: Mode = "zeros") -> 
     for stride in (1, 2, 2, 2):
         layers += [convolution(8, 3, stride), nn.ReLU()]
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
-    _draw(network, rng)
-    return _digits_target("ResNet geometry", network, size)
+    draw_weights(network, rng)
+    return on_digits("ResNet geometry", network, size)
 
 
 def edge_network(seed: int, padding_mode: Mode, task: Literal["shape", "polarity"] = "shape") -> AuditTarget:
@@ -57,12 +58,12 @@ def edge_network(seed: int, padding_mode: Mode, task: Literal["shape", "polarity
     sobel = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 4
     oblique = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.0, -1.0, -2.0]]) / 4
     bank = torch.stack([torch.rot90(kernel, turn) for kernel in (sobel, oblique) for turn in range(4)])
-    _set(network.get_submodule("conv"), bank[:, None], torch.full((8,), -threshold))
-    _fit_last_layer(network, torch.from_numpy(train.images), labels[0])
-    return _target(f"edge network, {padding_mode}", network, (validation.images, labels[1]), classes)
+    set_parameters(network.get_submodule("conv"), bank[:, None], torch.full((8,), -threshold))
+    fit_last_layer(network, torch.from_numpy(train.images), labels[0])
+    return on_images(f"edge network, {padding_mode}", network, (validation.images, labels[1]), classes)
 
 
-def _draw(network: nn.Module, rng: torch.Generator) -> None:
+def draw_weights(network: nn.Module, rng: torch.Generator) -> None:
     """Normal weights that keep the scale of the activations (He et al. 2015), biases 0."""
     import torch
     from torch import nn
@@ -76,7 +77,7 @@ def _draw(network: nn.Module, rng: torch.Generator) -> None:
                     layer.bias.zero_()
 
 
-def _set(layer: nn.Module, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+def set_parameters(layer: nn.Module, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
     """Give a layer these parameters."""
     import torch
 
@@ -86,7 +87,7 @@ def _set(layer: nn.Module, weight: torch.Tensor, bias: torch.Tensor | None = Non
             layer.get_parameter("bias").copy_(bias)
 
 
-def _fit_last_layer(network: nn.Sequential, images: torch.Tensor, labels: np.ndarray) -> None:
+def fit_last_layer(network: nn.Sequential, images: torch.Tensor, labels: np.ndarray) -> None:
     """Ridge regression of the classes on the standardized input of the last layer."""
     import torch
     from sklearn.linear_model import Ridge
@@ -96,10 +97,10 @@ def _fit_last_layer(network: nn.Sequential, images: torch.Tensor, labels: np.nda
     center, scale = features.mean(0), features.std(0) + 1e-6
     fitted = Ridge(1.0).fit((features - center) / scale, np.eye(labels.max() + 1)[labels])
     weights = fitted.coef_ / scale
-    _set(network[-1], torch.from_numpy(weights), torch.from_numpy(fitted.intercept_ - weights @ center))
+    set_parameters(network[-1], torch.from_numpy(weights), torch.from_numpy(fitted.intercept_ - weights @ center))
 
 
-def _digits_target(name: str, network: nn.Module, size: int) -> AuditTarget:
+def on_digits(name: str, network: nn.Module, size: int) -> AuditTarget:
     """The network with 200 digits, black on white, enlarged to `size`."""
     import torch
     from torch.nn import functional
@@ -108,4 +109,4 @@ def _digits_target(name: str, network: nn.Module, size: int) -> AuditTarget:
 
     data = digits("validation")
     images = functional.interpolate(1 - torch.from_numpy(data.images[:200]), size=size, mode="bilinear")
-    return _target(f"{name} at {size}", network, (images.numpy().clip(0, 1), data.labels[:200]), data.classes)
+    return on_images(f"{name} at {size}", network, (images.numpy().clip(0, 1), data.labels[:200]), data.classes)
