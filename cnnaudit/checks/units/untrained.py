@@ -181,10 +181,10 @@ def _optimized_summary(
     bounds = " and ".join(f"{null[layer.layer]:.0%}" for layer in read)
     counted = f"The optimized images of {rough} of {sum(len(layer.high) for layer in read)} units of {names} are"
     told = f"they have {medians} of their energy at high frequencies (medians), noise begins at {bounds}"
-    weights = f"{least:.0%} of the filters of {where} have weights like noise (untrained: 90 %)"
+    weights = f"{least:.0%} of the filters of {where} cannot be told from noise by their weights (untrained: 90 %)"
     if not refuted:
         return f"{counted} noise: {told}, and {weights}."
-    return f"{counted} as rough as noise ({told}), but the network is trained: only {weights}."
+    return f"{counted} as rough as noise ({told}). The weights show that the network is trained: only {weights}."
 
 
 @dataclass(frozen=True, eq=False)

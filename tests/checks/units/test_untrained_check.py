@@ -42,7 +42,10 @@ def sharp(seed: int, trained: bool) -> AuditTarget:
 def test_rough_optimized_images_accuse_no_network_whose_weights_show_training():
     finding = parts(check_untrained(sharp(0, trained=True)))["optimized"]
     assert finding.verdict == "pass" and finding.statistic == 0
-    assert "are as rough as noise" in finding.summary and "but the network is trained: only " in finding.summary
+    assert (
+        "are as rough as noise" in finding.summary
+        and "The weights show that the network is trained: only " in finding.summary
+    )
     assert "of 64 units" in finding.summary and finding.summary.startswith("The optimized images of 6")
     finding = parts(check_untrained(sharp(0, trained=False)))["optimized"]
     assert finding.verdict == "fail" and "are noise" in finding.summary
