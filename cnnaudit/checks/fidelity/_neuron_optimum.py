@@ -18,7 +18,7 @@ from cnnaudit.optimization import LOGITS, Fourier, Jitter, Objective, Pixels, Re
 
 Shape = tuple[int, int, int]
 
-SIDE = 128  # pixels of an optimized image, at most
+SIDE = 96  # pixels of an optimized image, at most
 SMALL = 64
 SHIFT = 2
 _REACHED = 0.05
@@ -140,8 +140,8 @@ def layers_of(model: nn.Module, image: torch.Tensor) -> tuple[str, list[str]]:
 
 
 def size_of(model: nn.Module, shape: Shape, layers: Sequence[str], most: int = SIDE) -> Shape:
-    """Smaller images that the model takes up to those layers: sides of at most `most`, or 128, or the shape itself."""
-    for side in dict.fromkeys((most, SIDE)):  # once where both are the same
+    """Smaller images that the model takes up to those layers: sides of at most `most`, or 96, or 128, or the shape itself."""
+    for side in dict.fromkeys((most, SIDE, 128)):  # each once
         small = shape[0], min(shape[1], side), min(shape[2], side)
         try:
             for layer in layers:
