@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.expectations import Expectation, Outcome, outcomes
 from cnnaudit.core.findings import SCHEMA, Finding
+from cnnaudit.report.input_doubt import note_input_in_doubt
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -35,7 +36,9 @@ class Report:
         completeness: the ids of the checks that were `selected`, `recorded`, `crashed`, `ignored` and `missing`, as
             made by `cnnaudit.core.records.completeness`; None in a report that was not made from a run.
         journal: the `run` and the number of `records` of the journal behind the report.
-        predictions, cues: what other commands add to a report, kept as it is.
+        predictions: what the model says of each image of the run's sample, as made by
+            `cnnaudit.report.predictions.predictions`, or `{"missing": reason}`; None where no check asked.
+        cues: what another command adds to a report, kept as it is.
 
     Example:
         >>> report = Report({"name": "demo"}, findings=(Finding("a.b", "demo", "pass", "All well.", statistic=0.0),))
@@ -50,11 +53,12 @@ class Report:
     complete: bool = True
     completeness: Mapping[str, Sequence[str]] | None = None
     journal: Mapping[str, Any] | None = None
-    predictions: Any = None
+    predictions: Mapping[str, Any] | None = None
     cues: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda finding: finding.check)))
+        noted = note_input_in_doubt(self.findings)  # here, so that it holds whichever process found what
+        object.__setattr__(self, "findings", tuple(sorted(noted, key=lambda finding: finding.check)))
         object.__setattr__(self, "errors", tuple(sorted(self.errors, key=lambda error: error["check"])))
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
 
+@functools.lru_cache(maxsize=4096)
 def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The two-sided exact interval of a proportion (Clopper and Pearson 1934).
 
