@@ -140,7 +140,7 @@ def layers_of(model: nn.Module, image: torch.Tensor) -> tuple[str, list[str]]:
 
 
 def size_of(model: nn.Module, shape: Shape, layers: Sequence[str], most: int = SIDE) -> Shape:
-    """Smaller images that the model takes up to those layers: sides of at most `most`, or 96, or 128, or the shape itself."""
+    """Smaller images that the model takes up to those layers: sides of at most `most`, 96 or 128; else the shape."""
     for side in dict.fromkeys((most, SIDE, 128)):  # each once
         small = shape[0], min(shape[1], side), min(shape[2], side)
         try:

@@ -55,11 +55,11 @@ def neuron_optimum(context: CheckContext) -> list[Finding]:
 
     `deeper`: the middle and the last convolution behind the first (the logits too where there are fewer than two), at
     most 16 random units each, from 3 starts, on images of up to 64 pixels; 8 from one start on larger ones (two starts
-    above `quick`), in images of at most 96 pixels where the model takes them; twice as many units at `standard`, four times at `deep`. Counted
-    are the units with an image that, rounded to 8 bits as in a PNG and moved by two pixels in the worst of four
-    directions, is as high as every real image of the sample (in the whole map; up to 5 % of the way from gray to the
-    best image, which may be an optimum itself). How many of the starts lead there, and how alike their images are,
-    stands in the table.
+    above `quick`), in images of at most 96 pixels where the model takes them; twice as many units at `standard`, four
+    times at `deep`. Counted are the units with an image that, rounded to 8 bits as in a PNG and moved by two pixels in
+    the worst of four directions, is as high as every real image of the sample (in the whole map; up to 5 % of the way
+    from gray to the best image, which may be an optimum itself). How many of the starts lead there, and how alike their
+    images are, stands in the table.
 
     The unit of replication is the network's unit: the interval is the exact binomial one over units, and the share
     itself where all units of those layers were asked.
