@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.attribution.methods import Method, contribution, saliency
+from cnnaudit.attribution.methods import Method, saliency
 from cnnaudit.checks.fidelity._attribution_maps import GRID, cells, quiet
 from cnnaudit.core.statistics import derive_seed
 
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 DETAIL = 0.2  # of the class's probability must owe itself to more than the image's blur
-
-
-@dataclass(frozen=True, eq=False)
-class Maps:
-    """A method's maps on the grid, each (n, cells).
-
-    Attributes:
-        strength: how much each cell counts, in whichever direction.
-        support: what each cell adds to the class's score; the strength again where the method has no sign.
-    """
-
-    strength: np.ndarray
-    support: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +72,6 @@ class Subject:
     ) -> np.ndarray:
         """How much each cell counts, in whichever direction: (n, cells)."""
         return cells(saliency(self.attributions(method, rows, model=model, noise=noise)))
-
-    def maps(self, method: Method, rows: slice) -> Maps:
-        """The strength of each cell in the target's model, and what it adds to the class's score."""
-        found = self.attributions(method, rows)
-        strength = cells(saliency(found))
-        return Maps(strength, cells(contribution(found)) if method.signed else strength)
 
 
 def subject_of(

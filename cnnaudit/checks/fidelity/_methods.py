@@ -15,23 +15,23 @@ from cnnaudit.core.statistics import bootstrap_interval, generator
 
 if TYPE_CHECKING:
     from cnnaudit.checks.fidelity._budget import Effort, Reasons
-    from cnnaudit.checks.fidelity._evaluation_set import Maps, Subject
+    from cnnaudit.checks.fidelity._evaluation_set import Subject
 
 LEAST = 8  # images that a judgement needs
 
 Measured = TypeVar("Measured")
 
 
-def subject_and_maps(context: CheckContext) -> tuple[Subject, dict[str, Maps], Reasons]:
+def subject_and_maps(context: CheckContext) -> tuple[Subject, dict[str, np.ndarray], Reasons]:
     """The images, each method's maps of them and why others have none; computed once for the checks of a run."""
     from cnnaudit.attribution.methods import METHODS
     from cnnaudit.checks.fidelity._budget import affordable
 
-    def make() -> tuple[dict[str, Maps], Reasons]:
+    def make() -> tuple[dict[str, np.ndarray], Reasons]:
         spec = context.target.input
         counts, reasons = affordable(METHODS, effort(context), spec.channels, spec.size)
         found = subject(context)
-        maps, refused = each(counts, "maps", lambda name: found.maps(METHODS[name], slice(counts[name])))
+        maps, refused = each(counts, "maps", lambda name: found.strength(METHODS[name], slice(counts[name])))
         return maps, {**reasons, **refused}
 
     maps, refused = context.remember("fidelity maps", make)

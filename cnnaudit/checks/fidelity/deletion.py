@@ -126,13 +126,13 @@ def elsewhere(rows: np.ndarray, grid: tuple[int, int], rng: np.random.Generator)
     return np.stack(moved).reshape(rows.shape)
 
 
-def deleted(subject: Subject, support: np.ndarray, rows: slice, rng: np.random.Generator) -> Deletion:
-    """What deleting by the maps `support` (N, cells) does to those rows whose class owes itself to detail."""
+def deleted(subject: Subject, maps: np.ndarray, rows: slice, rng: np.random.Generator) -> Deletion:
+    """What deleting by the maps (N, cells) does to those rows whose class owes itself to detail."""
     import torch
 
-    chosen = np.arange(len(support))[rows]
+    chosen = np.arange(len(maps))[rows]
     chosen = chosen[subject.detailed[chosen]]
-    planes, images = support[chosen], subject.images[torch.from_numpy(chosen)]
+    planes, images = maps[chosen], subject.images[torch.from_numpy(chosen)]
     moved = elsewhere(planes, subject.grid, rng)
     probability = subject.probability(chosen)
     curves = [deletion_curve(probability, images, p, subject.grid, rng) for p in (planes, moved)]
@@ -140,7 +140,7 @@ def deleted(subject: Subject, support: np.ndarray, rows: slice, rng: np.random.G
 
 
 def until_decided(
-    context: CheckContext, subject: Subject, name: str, support: np.ndarray, looks: Sequence[int]
+    context: CheckContext, subject: Subject, name: str, maps: np.ndarray, looks: Sequence[int]
 ) -> tuple[Deletion, tuple[float, float] | None]:
     """Deletes by one method's maps until the verdict is clear, and judges after each of `looks` numbers of images.
 
@@ -152,10 +152,10 @@ def until_decided(
     rng = np.random.default_rng(  # the same places for all methods
         derive_seed(context.seed, context.target.name, "fidelity", "orders")
     )
-    found, bounds = deleted(subject, support, slice(0, looks[0]), rng), None
+    found, bounds = deleted(subject, maps, slice(0, looks[0]), rng), None
     for start, stop in zip((0, *looks), looks):
         if start:
-            found = found.and_also(deleted(subject, support, slice(start, stop), rng))
+            found = found.and_also(deleted(subject, maps, slice(start, stop), rng))
         if len(found.before) >= LEAST:
             bounds = interval(context, len(found.before), found.gain, (-1, 1), name)
             if context.verdict(bounds) != "inconclusive":
@@ -207,8 +207,8 @@ def deletion(context: CheckContext) -> list[Finding]:
     one = context.among(len(names) * len(looks or (0,)))
     measured, intervals = {}, {}
     for name in progress(maps, "deletion", len(maps)):
-        support = maps[name].support
-        measured[name], intervals[name] = until_decided(one, subject, name, support, looks or (len(support),))
+        asked = looks or (len(maps[name]),)
+        measured[name], intervals[name] = until_decided(one, subject, name, maps[name], asked)
     tables = deletion_tables(measured, intervals)
     findings = []
     for name in names:

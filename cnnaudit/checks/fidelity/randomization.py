@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from cnnaudit.checks.fidelity._budget import Effort
-    from cnnaudit.checks.fidelity._evaluation_set import Maps, Subject
+    from cnnaudit.checks.fidelity._evaluation_set import Subject
     from cnnaudit.target import AuditTarget
 
 NOISE = 0.02
@@ -105,7 +105,7 @@ def map_entropy(maps: np.ndarray) -> np.ndarray:
 
 
 def randomizations(
-    subject: Subject, maps: Mapping[str, Maps], effort: Effort, generator: torch.Generator
+    subject: Subject, maps: Mapping[str, np.ndarray], effort: Effort, generator: torch.Generator
 ) -> tuple[dict[str, Randomization], dict[str, str]]:
     """Each method's maps beside those in random networks, one network for each of the first images; or why not."""
     import torch
@@ -135,7 +135,7 @@ def randomizations(
         count = len(rows[name])
         noisy = subject.strength(METHODS[name], slice(count), noise=noise)
         staged = {0.5: np.concatenate(halves[name])} if halves[name] else {}
-        return compare(maps[name].strength[:count], noisy, np.concatenate(rows[name]), staged)
+        return compare(maps[name][:count], noisy, np.concatenate(rows[name]), staged)
 
     found, refused = each((name for name in maps if name not in reasons), "maps under noise", compared)
     return found, {**reasons, **refused}

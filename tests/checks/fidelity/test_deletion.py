@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.attribution.methods import METHODS
 from cnnaudit.checks.fidelity import deletion as module
 from cnnaudit.checks.fidelity._budget import LOOKS
-from cnnaudit.checks.fidelity._evaluation_set import Subject, blurred
+from cnnaudit.checks.fidelity._evaluation_set import blurred
 from cnnaudit.checks.fidelity.deletion import FRACTIONS, Deletion, deletion, deletion_curve, elsewhere, first_deleted
 
 RNG = np.random.default_rng(0)
@@ -84,28 +83,6 @@ def test_a_map_elsewhere_is_the_same_map_at_least_a_quarter_away():
     for place in (row, column):
         away = (place - 3) % 8
         assert away.min() == 2 and away.max() == 6
-
-
-class Quarrel(nn.Module):
-    """Class 0 gains from the left half of the image and loses, far more, from the right half."""
-
-    def forward(self, images):
-        left, right = images[..., :10].mean((1, 2, 3)), images[..., 10:].mean((1, 2, 3))
-        return torch.stack([20 * left - 40 * right, torch.zeros_like(left)], 1)
-
-
-def test_what_speaks_against_the_class_is_not_deleted_first():
-    images = torch.full((2, 1, 20, 20), 0.4)
-    images[..., :10] = 1
-    model = Quarrel()
-    subject = Subject(None, images, torch.zeros(2, dtype=torch.int64), np.ones(2), np.zeros(2), 0)
-    subject = replace(subject, target=type("T", (), {"model": model, "name": "quarrel"})())
-    signed = subject.maps(METHODS["gradient_times_input"], slice(2))
-    left = np.tile(np.arange(20) < 10, 20)
-    assert (signed.strength[:, ~left] > 0).all() and (signed.support[:, ~left] < 0).all()
-    assert first_deleted(signed.support, 0.5, (20, 20), (20, 20), RNG).flatten(1)[:, torch.from_numpy(left)].all()
-    unsigned = subject.maps(METHODS["gradient"], slice(2))
-    assert np.array_equal(unsigned.strength, unsigned.support)
 
 
 def test_each_finding_shows_the_method_beside_both_baselines(lenet, few_methods):
