@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
 
 from cnnaudit.activation.layers import over_layers
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +97,6 @@ def filter_responses(
         grid: rows and columns of the grid; fewer where the map is smaller.
         device: where the batches go; None: they stay where the images are.
     """
-    from torch.nn import functional
 
     def ask(maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
         cells = (min(grid, maps.shape[2]), min(grid, maps.shape[3]))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.images import require_images
-
-if TYPE_CHECKING:
-    import torch
 
 
 def effects(
@@ -39,9 +37,6 @@ def effects(
         >>> {name: tuple(maps.shape) for name, maps in effects(torch.rand(3, 9, 9)).items()}
         {'convolution': (3, 7, 7), 'ReLU': (3, 7, 7), 'max pooling': (3, 3, 3)}
     """
-    import torch
-    from torch.nn import functional
-
     require_images(image[None])
     channels, height, width = image.shape
     if min(height, width) < kernel + pool - 1:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from cnnaudit.activation.layers import over_layers, spatial_layers
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 def feature_maps(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import torch
+from torch import nn
 
 from cnnaudit.activation.layers import over_layers
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.box import Box
 from cnnaudit.interventions.receptive_field import receptive_fields
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 class Maximum(NamedTuple):

@@ -6,15 +6,12 @@ the weights above (Nie et al. 2018, arXiv 1805.07039; Adebayo et al. 2018, arXiv
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import nn
 
+from cnnaudit.attribution.backward import input_gradient
 from cnnaudit.attribution.batches import in_batches, say_where_zero
-from cnnaudit.attribution.gradients import input_gradient
 from cnnaudit.attribution.scores import ClassIndex, Unit
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 def deconvnet(

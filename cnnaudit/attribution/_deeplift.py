@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import nn
 
-from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
-from cnnaudit.attribution.gradients import baseline_images, slope
+from cnnaudit.attribution.backward import slope
+from cnnaudit.attribution.batches import baseline_images, in_batches, require_images, say_where_zero
+from cnnaudit.attribution.multipliers import Multipliers
 from cnnaudit.attribution.scores import ClassIndex, Unit, class_indices, scores
 from cnnaudit.interventions.map_layout import map_reader
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.parameters import ConstantParameters
 
 
 def deeplift(
@@ -57,12 +57,6 @@ def deeplift(
     references = baseline_images(images, baseline)
 
     def one(batch: torch.Tensor, reference: torch.Tensor, target: ClassIndex) -> torch.Tensor:
-        import torch
-
-        from cnnaudit.attribution.multipliers import Multipliers
-        from cnnaudit.interventions.modes import evaluating
-        from cnnaudit.interventions.parameters import ConstantParameters
-
         chosen = target if layer is not None else class_indices(model, batch, target)
         maps = None if layer is None else map_reader(model, batch, layer)
         with evaluating(model), torch.enable_grad():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import nn
 
+from cnnaudit.attribution.backward import input_gradient
+from cnnaudit.attribution.batches import in_batches, say_where_zero
 from cnnaudit.attribution.scores import ClassIndex, Unit
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 def forward_backward(
@@ -45,8 +44,6 @@ def forward_backward(
         >>> forward_backward(net, torch.tensor([[[[-1.0, 1.0, 2.0]]]]), 0)
         tensor([[[[0.0000, 1.5000, 4.0000]]]])
     """
-    from cnnaudit.attribution.batches import in_batches, say_where_zero
-    from cnnaudit.attribution.gradients import input_gradient
 
     def one(batch: torch.Tensor, target: ClassIndex) -> torch.Tensor:
         return input_gradient(model, batch, target, layer, unit, "interaction")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnnaudit.attribution.scores import ClassIndex
+import numpy as np
+import torch
+from torch import nn
+
+from cnnaudit.attribution.batches import cpu_size, in_batches, require_images, rows_in_batches, say_where_zero
+from cnnaudit.attribution.incremental_forward import in_format_of, laid_out
+from cnnaudit.attribution.scores import ClassIndex, class_indices, finite_logits, indices
 from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import torch
-    from torch import nn
+from cnnaudit.interventions.modes import evaluating
 
 KERNEL_WIDTH = 0.25  # as in the `lime` package
 
@@ -100,11 +101,6 @@ def lime(
         >>> bool(found[0, 0, 0, 15].abs() > found[0, 0, 0, 0].abs())
         True
     """
-    import torch
-
-    from cnnaudit.attribution.batches import in_batches, say_where_zero
-    from cnnaudit.attribution.scores import class_indices
-
     _require_pixels(images)
     wanted = in_batches(lambda b, c: class_indices(model, b, c), model, images, class_index, batch_size=batch_size)
     if generator is not None:
@@ -143,14 +139,6 @@ def lime_explanation(
         >>> found.weights.shape, bool(abs(found.weights.sum(0)).max() < 1e-6)  # two probabilities: opposite weights
         ((2, 2), True)
     """
-    import numpy as np
-    import torch
-
-    from cnnaudit.attribution.batches import cpu_size, in_batches, rows_in_batches
-    from cnnaudit.attribution.incremental_forward import laid_out
-    from cnnaudit.attribution.scores import finite_logits, indices
-    from cnnaudit.interventions.modes import evaluating
-
     image = image[None] if image.ndim == 3 else image
     _require_pixels(image)
     if len(image) != 1:
@@ -187,8 +175,6 @@ def lime_explanation(
 
 def _numbers(classes: Any) -> torch.Tensor:
     """One class or several, in any form, (q,)."""
-    import torch
-
     try:
         numbers = torch.as_tensor(classes).flatten()
     except (TypeError, ValueError, RuntimeError):
@@ -200,7 +186,6 @@ def _numbers(classes: Any) -> torch.Tensor:
 
 def _fit(shown: np.ndarray, probabilities: np.ndarray, column: int) -> tuple[np.ndarray, float, float]:
     """Weight of each superpixel, intercept and R squared of the package's weighted ridge fit."""
-    import numpy as np
     from lime.lime_base import LimeBase
     from sklearn.metrics import pairwise_distances
 
@@ -219,8 +204,6 @@ class _Masked:
     """The image with the superpixels hidden that a row of `shown` says, on the image's device."""
 
     def __init__(self, image: torch.Tensor, segments: np.ndarray, shown: np.ndarray, fill: float | None) -> None:
-        import torch
-
         device = image.device
         self._segments = torch.as_tensor(segments, device=device)
         self._shown = torch.as_tensor(shown, device=device, dtype=torch.bool)
@@ -233,18 +216,12 @@ class _Masked:
 
     def __call__(self, rows: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """The masked images (B, C, H, W) of those rows, in the memory format of the image."""
-        import torch
-
-        from cnnaudit.attribution.incremental_forward import in_format_of
-
         keep = self._shown[rows.to(image.device)][:, self._segments][:, None]
         return in_format_of(image, torch.where(keep, image, self._hidden))
 
 
 def _segments(image: torch.Tensor, name: str) -> np.ndarray:
     """The superpixel of each pixel, int64 (H, W) from 0 on; gray images are segmented as gray colors."""
-    import numpy as np
-
     options: dict[str, dict[str, Any]] = {
         "quickshift": {"kernel_size": 4, "max_dist": 200, "ratio": 0.2},
         "slic": {},
@@ -272,48 +249,9 @@ def _segments(image: torch.Tensor, name: str) -> np.ndarray:
 
 def _require_pixels(images: torch.Tensor) -> None:
     """Raise DataError unless the images are gray or in color, with pixels in [0, 1]."""
-    from cnnaudit.attribution.batches import require_images
-
     require_images(images)
     if images.shape[1] not in (1, 3):
         raise DataError(f"lime: expected gray or color images (N, 1 or 3, H, W), got {tuple(images.shape)}")
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise DataError(f"lime: expected pixels in [0, 1], got {low:.3g} to {high:.3g}; let the model normalize them")
-
-
-def lime_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: int | None = None) -> np.ndarray:
-    """The five panels of an explanation, float64 (5, H, W, 3) in [0, 1].
-
-    In order: the image; the five superpixels of largest positive weight on gray; the same with the rest shown; the ten
-    of largest absolute weight, green for the class and red against it; all whose absolute weight is at least 0.1 of
-    probability, colored alike. Borders of the superpixels named are drawn.
-
-    Args:
-        image: (C, H, W), the one explained.
-        class_index: one of the explanation's classes; None: its first.
-
-    Source: A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, fig. 24.
-
-    Example:
-        >>> import torch
-        >>> image = torch.zeros(1, 16, 16)
-        >>> image[:, :, 8:] = 1
-        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
-        >>> lime_panels(image, lime_explanation(net, image, 0, samples=50, segmentation="felzenszwalb")).shape
-        (5, 16, 16, 3)
-    """
-    from cnnaudit.attribution.panels import five_panels
-
-    return five_panels(image, explanation, class_index)
-
-
-def draw_lime_panels(image: torch.Tensor, explanation: LimeExplanation, classes: dict[int, str] | None = None) -> bytes:
-    """One PNG: a row of the five panels for each class of the explanation, with the fit's R squared.
-
-    Args:
-        classes: names of the classes; else numbers.
-    """
-    from cnnaudit.attribution.panels import lime_figure
-
-    return lime_figure(image, explanation, classes or {})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cnnaudit.attribution.scores import ClassIndex, Unit
+import numpy as np
+import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import nn
+from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
+from cnnaudit.attribution.incremental_forward import answers, laid_out, plain_pass
+from cnnaudit.attribution.scores import ClassIndex, Unit, finite_logits, indices, scores
+from cnnaudit.attribution.windows import filled, windows
+from cnnaudit.interventions.modes import evaluating
 
 Size = int | tuple[int, int] | None
 
@@ -65,14 +66,6 @@ def occlusion(
         >>> occlusion(net, torch.ones(1, 1, 4, 4), 0, window=2, stride=2, fill=0, recompute="all").shape
         torch.Size([1, 1, 4, 4])
     """
-    import torch
-
-    from cnnaudit.attribution.batches import in_batches, require_images, say_where_zero
-    from cnnaudit.attribution.incremental_forward import answers, laid_out, plain_pass
-    from cnnaudit.attribution.scores import finite_logits, indices, scores
-    from cnnaudit.attribution.windows import filled, windows
-    from cnnaudit.interventions.modes import evaluating
-
     require_images(images)
     places = windows((images.shape[2], images.shape[3]), window, stride)
     filling = filled(images, fill, places)
@@ -147,14 +140,6 @@ def occlusion_maps(
         >>> maps.probability.shape, maps.heat.shape
         (torch.Size([1, 3, 3]), torch.Size([1, 4, 4]))
     """
-    import torch
-
-    from cnnaudit.attribution.batches import in_batches, require_images
-    from cnnaudit.attribution.incremental_forward import answers, laid_out
-    from cnnaudit.attribution.scores import finite_logits, indices
-    from cnnaudit.attribution.windows import filled, windows
-    from cnnaudit.interventions.modes import evaluating
-
     require_images(images)
     places = windows((images.shape[2], images.shape[3]), window, stride)
     filling = filled(images, fill, places)
@@ -183,15 +168,3 @@ def occlusion_maps(
         columns=places.columns,
         window=places.size,
     )
-
-
-def draw_occlusion_maps(maps: OcclusionMaps, images: torch.Tensor, number: int, classes: Sequence[str] = ()) -> bytes:
-    """A PNG of three panels for image `number`: the image, the heat map of the class, the most likely classes.
-
-    Args:
-        images: those that the maps are of, (N, 1 or 3, H, W) in [0, 1].
-        classes: their names; else numbers.
-    """
-    from cnnaudit.attribution.panels import occlusion_panels
-
-    return occlusion_panels(maps, images[number], number, classes)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnnaudit.attribution.batches import cpu_size, rows_in_batches
-from cnnaudit.attribution.patches import patched
+from cnnaudit.attribution.patched_tensor import patched
 from cnnaudit.attribution.scores import finite_logits
 from cnnaudit.attribution.windows import Windows
 from cnnaudit.core.errors import AuditError, UnsupportedError

@@ -124,8 +124,8 @@ def lime_parts(target: AuditTarget, image: torch.Tensor, classes: Sequence[int],
     Raises:
         AuditError: `lime` is not installed, or the image cannot be cut into superpixels.
     """
-    from cnnaudit.attribution._lime import lime_explanation, lime_panels
-    from cnnaudit.attribution.panels import TITLES
+    from cnnaudit.attribution import lime_explanation, lime_panels
+    from cnnaudit.attribution.figures import TITLES
 
     found = lime_explanation(
         target.model,

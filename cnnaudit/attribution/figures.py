@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from cnnaudit.attribution._lime import LimeExplanation
+from cnnaudit.attribution._occlusion import OcclusionMaps
 from cnnaudit.core.errors import AuditError
 
 if TYPE_CHECKING:
-    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    from cnnaudit.attribution._lime import LimeExplanation
-    from cnnaudit.attribution._occlusion import OcclusionMaps
 
 GRAY = 0.5
 GREEN, RED = np.array([0.0, 0.6, 0.2]), np.array([0.8, 0.1, 0.1])
@@ -23,8 +25,27 @@ TITLES = ("image", "5 most positive", "5 most positive, rest shown", "10 stronge
 MOST_CLASSES = 8  # in a legend
 
 
-def five_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: int | None = None) -> np.ndarray:
-    """See `lime.lime_panels`."""
+def lime_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: int | None = None) -> np.ndarray:
+    """The five panels of an explanation, float64 (5, H, W, 3) in [0, 1].
+
+    In order: the image; the five superpixels of largest positive weight on gray; the same with the rest shown; the ten
+    of largest absolute weight, green for the class and red against it; all whose absolute weight is at least 0.1 of
+    probability, colored alike. Borders of the superpixels named are drawn.
+
+    Args:
+        image: (C, H, W), the one explained.
+        class_index: one of the explanation's classes; None: its first.
+
+    Source: A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, fig. 24.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(1, 16, 16)
+        >>> image[:, :, 8:] = 1
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
+        >>> lime_panels(image, lime_explanation(net, image, 0, samples=50, segmentation="felzenszwalb")).shape
+        (5, 16, 16, 3)
+    """
     if class_index is not None and class_index not in explanation.classes:
         raise AuditError(f"lime_panels: class {class_index} was not explained; these were: {explanation.classes}")
     weights = explanation.weights[0 if class_index is None else explanation.classes.index(class_index)]
@@ -63,15 +84,21 @@ def _color(image: torch.Tensor) -> np.ndarray:
     return array
 
 
-def lime_figure(image: torch.Tensor, explanation: LimeExplanation, classes: Mapping[int, str]) -> bytes:
-    """See `lime.draw_lime_panels`."""
+def draw_lime_panels(
+    image: torch.Tensor, explanation: LimeExplanation, classes: Mapping[int, str] | None = None
+) -> bytes:
+    """One PNG: a row of the five panels for each class of the explanation, with the fit's R squared.
+
+    Args:
+        classes: names of the classes; else numbers.
+    """
     from matplotlib.figure import Figure
 
-    count = len(explanation.classes)
+    classes, count = classes or {}, len(explanation.classes)
     figure = Figure(figsize=(14, 3.1 * count), layout="constrained")
     grid = figure.subplots(count, 5, squeeze=False)
     for row, (index, axes) in enumerate(zip(explanation.classes, grid)):
-        for axis, panel, title in zip(axes, five_panels(image, explanation, index), TITLES):
+        for axis, panel, title in zip(axes, lime_panels(image, explanation, index), TITLES):
             _plain(axis, title if row == 0 else "").imshow(panel)
         if np.abs(explanation.weights[row]).max() < 0.1:
             axes[4].set_xlabel("no superpixel reaches it", fontsize=9)
@@ -80,8 +107,14 @@ def lime_figure(image: torch.Tensor, explanation: LimeExplanation, classes: Mapp
     return _png(figure)
 
 
-def occlusion_panels(maps: OcclusionMaps, image: torch.Tensor, number: int, classes: Sequence[str]) -> bytes:
-    """See `occlusion.draw_occlusion_maps`."""
+def draw_occlusion_maps(maps: OcclusionMaps, images: torch.Tensor, number: int, classes: Sequence[str] = ()) -> bytes:
+    """A PNG of three panels for image `number`: the image, the heat map of the class, the most likely classes.
+
+    Args:
+        images: those that the maps are of, (N, 1 or 3, H, W) in [0, 1].
+        classes: their names; else numbers.
+    """
+
     from matplotlib.figure import Figure
 
     def named(k: int) -> str:
@@ -90,7 +123,7 @@ def occlusion_panels(maps: OcclusionMaps, image: torch.Tensor, number: int, clas
     figure = Figure(figsize=(12, 4), layout="constrained")
     first, heat, likely = figure.subplots(1, 3)
     wanted = int(maps.class_index[number])
-    _plain(first, f"image: {named(int(maps.own_likely[number]))}").imshow(_color(image))
+    _plain(first, f"image: {named(int(maps.own_likely[number]))}").imshow(_color(images[number]))
     shown = _plain(
         heat,
         f"probability of {named(wanted)}\nwith the window there hidden ({maps.own_probability[number]:.2f} without)",
@@ -104,7 +137,7 @@ def occlusion_panels(maps: OcclusionMaps, image: torch.Tensor, number: int, clas
     return _png(figure)
 
 
-def _likely(axis: Any, plane: np.ndarray, named: Any) -> None:
+def _likely(axis: Axes, plane: np.ndarray, named: Callable[[int], str]) -> None:
     """Each pixel in the color of its class, the most frequent ones in the legend."""
     import matplotlib
     from matplotlib.patches import Patch
@@ -120,14 +153,14 @@ def _likely(axis: Any, plane: np.ndarray, named: Any) -> None:
     axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
 
 
-def _plain(axis: Any, title: str) -> Any:
+def _plain(axis: Axes, title: str) -> Axes:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(title, fontsize=9)
     return axis
 
 
-def _png(figure: Any) -> bytes:
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -1,4 +1,9 @@
-"""How each torch function carries a patched tensor forward; a function that is not here is given the whole tensor."""
+"""A tensor known by its base images and one changed box per row, and how each torch function carries it forward.
+
+Convolutions, poolings and pointwise functions carry the box, with the halo that they need; every other function is
+given the whole tensor, from where on the pass is the ordinary one. Values are those of the ordinary pass, up to the
+rounding of a sum in another order.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.utils._pytree import tree_flatten, tree_map
 
-from cnnaudit.attribution.patches import Axis, Box, Part, Patched, spanning, union, whole
+from cnnaudit.attribution.patches import Axis, Box, Part, copies, seeing, sources, spanning, union
 from cnnaudit.interventions.geometry import Geometry, arguments, geometry_of, pad_arguments
 from cnnaudit.interventions.op_types import is_in_place, kind_of, raw_name
 
@@ -30,6 +35,66 @@ PIXELWISE |= {"sigmoid", "tanh", "hardswish", "hardsigmoid", "clamp", "clamp_min
 PIXELWISE |= {"sqrt", "square", "pow", "threshold", "clone", "logsigmoid", "softsign"}
 PIXELWISE |= {"add", "sub", "mul", "div", "true_divide", "truediv", "rsub", "rtruediv", "isub", "itruediv"}
 PIXELWISE |= {"maximum", "minimum"}
+
+
+class Patched(torch.Tensor):
+    """A tensor (B, C, H, W) known by its base images and one box per row; the whole of it exists once it is asked for.
+
+    From then on `part` is None and the whole tensor is what later calls read and change in place.
+    """
+
+    part: Part | None
+    _whole: torch.Tensor | None
+
+    @staticmethod
+    def __new__(cls, part: Part) -> Patched:
+        made = torch.Tensor._make_wrapper_subclass(cls, part.shape, dtype=part.base.dtype, device=part.base.device)
+        made.part, made._whole = part, None
+        return made
+
+    @property
+    def known(self) -> Part:
+        """The part, where the whole tensor was not asked for."""
+        assert self.part is not None
+        return self.part
+
+    def whole(self) -> torch.Tensor:
+        """The ordinary tensor."""
+        if self._whole is None:
+            self._whole, self.part = self.known.whole(), None
+        return self._whole
+
+    def change(self, part: Part | torch.Tensor) -> Patched:
+        """Take that content, as an in-place function does."""
+        self.part, self._whole = (part, None) if isinstance(part, Part) else (None, part)
+        return self
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        return f"Patched({tuple(self.part.shape) if self.part else self._whole!r})"
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        with torch._C.DisableTorchFunctionSubclass():
+            return answer(func, args, kwargs or {})
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:  # a call that torch made without asking `__torch_function__`
+        return func(*whole(args), **whole(kwargs or {}))
+
+
+def whole(values: Any) -> Any:
+    """The same arguments with every patched tensor made whole."""
+    return tree_map(lambda value: value.whole() if isinstance(value, Patched) else value, values)
+
+
+def patched(images: torch.Tensor, owner: torch.Tensor, top: Axis, left: Axis, patch: torch.Tensor) -> Patched:
+    """Rows that are `images[owner]` with a patch (B, C, h, w) put at (top, left), inside the plane."""
+    box = Box(np.asarray(top, np.int64), np.asarray(left, np.int64), *patch.shape[2:])
+    return Patched(Part(images, owner, box, patch))
 
 
 def answer(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -70,8 +135,8 @@ def _windowed(func: Function, kind: str, args: Sequence[Any], kwargs: Mapping[st
     height, width = base.shape[2:]
     left, _, top, _ = geometry.padding
     reach = [d * (k - 1) for d, k in zip(geometry.dilation, geometry.kernel)]
-    first_y, last_y = _seeing(part.box.top, part.box.height, top, reach[0], geometry.stride[0], height)
-    first_x, last_x = _seeing(part.box.left, part.box.width, left, reach[1], geometry.stride[1], width)
+    first_y, last_y = seeing(part.box.top, part.box.height, top, reach[0], geometry.stride[0], height)
+    first_x, last_x = seeing(part.box.left, part.box.width, left, reach[1], geometry.stride[1], width)
     box = spanning(first_y, last_y, first_x, last_x, height, width)
     if box.height * box.width >= MOST * height * width:
         return None
@@ -88,13 +153,6 @@ def _windowed(func: Function, kind: str, args: Sequence[Any], kwargs: Mapping[st
     else:
         patch = F.avg_pool2d(crop, geometry.kernel, geometry.stride, 0, **pool)
     return Part(base, part.owner, box, patch)
-
-
-def _seeing(first: Axis, size: int, padding: int, reach: int, stride: int, count: int) -> tuple[Axis, Axis]:
-    """The outputs that read any of `size` places from `first` on: from the first one to behind the last."""
-    start = -((reach - padding - first) // stride)
-    end = (first + size - 1 + padding) // stride + 1
-    return np.clip(start, 0, count - 1), np.clip(end, 1, count)
 
 
 def _average(geometry: Geometry, part: Part, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -122,31 +180,14 @@ def _pad(func: Function, kind: str, args: Sequence[Any], kwargs: Mapping[str, An
             base, part.owner, Box(part.box.top + top, part.box.left + left, part.box.height, part.box.width), part.patch
         )
     height, width = part.base.shape[2:]
-    rows, columns = _sources(height, top, bottom, mode), _sources(width, left, right, mode)
-    first_y, last_y = _copies(rows, part.box.top, part.box.height)
-    first_x, last_x = _copies(columns, part.box.left, part.box.width)
+    rows, columns = sources(height, top, bottom, mode), sources(width, left, right, mode)
+    first_y, last_y = copies(rows, part.box.top, part.box.height)
+    first_x, last_x = copies(columns, part.box.left, part.box.width)
     box = spanning(first_y, last_y, first_x, last_x, len(rows), len(columns))
     if box.height * box.width >= MOST * len(rows) * len(columns):
         return None
     y, x = rows[box.top[:, None] + np.arange(box.height)], columns[box.left[:, None] + np.arange(box.width)]
     return Part(base, part.owner, box, part.at(y, x))
-
-
-def _sources(count: int, before: int, after: int, mode: str) -> np.ndarray:
-    """For each place of a padded axis the place that its value comes from."""
-    places: np.ndarray = np.arange(-before, count + after)
-    if mode == "circular":
-        places %= count
-    elif mode == "reflect":
-        places = count - 1 - np.abs(count - 1 - np.abs(places))
-    clipped: np.ndarray = np.clip(places, 0, count - 1)
-    return clipped
-
-
-def _copies(sources: np.ndarray, first: Axis, size: int) -> tuple[Axis, Axis]:
-    """From the first to behind the last place whose value comes from `size` places from `first` on."""
-    held = (sources >= first[:, None]) & (sources < first[:, None] + size)
-    return held.argmax(1), len(sources) - held[:, ::-1].argmax(1)
 
 
 def _pixelwise(func: Function, kind: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Part | None:
