@@ -1,30 +1,28 @@
-"""How few parameters do what this model does on these data?"""
+"""How few parameters do what this model does on these data?
+
+Where one number per image suffices, accuracy says little of what a large model learned. The smallest networks are
+trained in the order of their parameters until one nearly does what the model does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from cnnaudit.checks import CheckContext, check
-from cnnaudit.core import evidence
-from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.core.findings import Finding
-
-if TYPE_CHECKING:
-    from cnnaudit.checks.minimum_model._frontier import Needed, Tried
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.checks import real
-from cnnaudit.checks.dataset._shared_minimum_model import _THESIS, _parameters, _seeds, _small
+import numpy as np
+
+from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks.minimum_model._figures_targets import PLAIN, SCALING, STRICT, Splits, figure_splits, fitted_target
+from cnnaudit.checks.minimum_model._inputs import THESIS, network_seeds, parameter_count, small_images
+from cnnaudit.core import evidence
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import generator
 
 if TYPE_CHECKING:
+    from cnnaudit.checks.minimum_model._frontier import Needed, Tried
     from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.minimum_model._plants import _PLAIN, _SCALING, _STRICT, Splits, _figures, _target
 
 
 @check(
@@ -37,7 +35,7 @@ from cnnaudit.checks.minimum_model._plants import _PLAIN, _SCALING, _STRICT, Spl
     remedy="Find out which single number of an image gives the class away (brightness, size, an edge, a mark: "
     "dataset.trivial_feature and `python -m cnnaudit search` help) and vary it within each class, or report the "
     "minimum model beside your own: on these data, accuracy says little about what was learned.",
-    reference=_THESIS,
+    reference=THESIS,
     needs=("train", "validation"),
 )
 def minimum_model(context: CheckContext) -> Finding:
@@ -59,7 +57,7 @@ def minimum_model(context: CheckContext) -> Finding:
     target = context.target
     from cnnaudit.checks.minimum_model import _frontier as frontier
 
-    train, validation = (_small(context.sample(split)) for split in ("train", "validation"))
+    train, validation = (small_images(context.sample(split)) for split in ("train", "validation"))
     truth, classes = validation[1], len(target.classes)
     right = (context.predictions("validation").argmax(1).numpy() == truth).astype(float)
     chance = float(np.bincount(truth).max() / len(truth))
@@ -71,7 +69,7 @@ def minimum_model(context: CheckContext) -> Finding:
     size, channels = train[0].shape[2], train[0].shape[1]
     required = chance + frontier.REACHED * (float(right.mean()) - chance)
     networks = frontier.small_networks(size, channels, classes)
-    tried = frontier.try_out(networks, train, validation, required, _seeds(context, frontier.SEEDS))
+    tried = frontier.try_out(networks, train, validation, required, network_seeds(context, frontier.SEEDS))
     found = frontier.needed(tried, right, chance, context.generator(), context.resamples, context.confidence)
     unit = frontier.simplest(size, channels, classes).parameters
     low, high = found.interval
@@ -79,14 +77,12 @@ def minimum_model(context: CheckContext) -> Finding:
         found.parameters / unit,
         (low / unit, high / unit),
         n=len(truth),
-        summary=_minimum_summary(found, tried, float(right.mean()), _parameters(target), (len(train[1]), len(truth))),
-        evidence=_minimum_evidence(tried, found, float(right.mean())),
+        summary=_summary(found, tried, float(right.mean()), parameter_count(target), (len(train[1]), len(truth))),
+        evidence=_evidence(tried, found, float(right.mean())),
     )
 
 
-def _minimum_summary(
-    found: Needed, tried: Sequence[Tried], accuracy: float, parameters: int, images: tuple[int, int]
-) -> str:
+def _summary(found: Needed, tried: Sequence[Tried], accuracy: float, parameters: int, images: tuple[int, int]) -> str:
     of = f"the model's {parameters:,} parameters" if parameters else "the model"
     basis = f"on {images[1]} validation images ({images[0]} training images; best of 8 seeds by training accuracy)"
     if found.smallest is None:
@@ -102,7 +98,7 @@ def _minimum_summary(
     )
 
 
-def _minimum_evidence(tried: Sequence[Tried], found: Needed, accuracy: float) -> list[evidence.Evidence]:
+def _evidence(tried: Sequence[Tried], found: Needed, accuracy: float) -> list[evidence.Evidence]:
     rows = [
         [
             one.architecture.parameters,
@@ -136,7 +132,7 @@ def _only(kept: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tuple[np.
 
 def figures(seed: int, **arguments: Any) -> AuditTarget:
     """Circles, squares and triangles, with a network fitted in closed form."""
-    return _target("figures", _figures(seed, **arguments), 3)
+    return fitted_target("figures", figure_splits(seed, **arguments), 3)
 
 
 def lit_digits(seed: int, by_class: bool) -> AuditTarget:
@@ -148,12 +144,12 @@ def lit_digits(seed: int, by_class: bool) -> AuditTarget:
         level = labels if by_class else rng.integers(0, 3, len(labels))
         light = 0.25 * level + rng.normal(0, 0.01, len(labels))
         lit[split] = (np.clip(0.5 * images + light[:, None, None, None], 0, 1).astype(np.float32), labels)
-    return _target("lit digits", lit, 3)
+    return fitted_target("lit digits", lit, 3)
 
 
 def some_digits(seed: int) -> AuditTarget:
     """Five to ten of the digits."""
-    return _target("some digits", *_digits(seed, 5))
+    return fitted_target("some digits", *_digits(seed, 5))
 
 
 def some_photographs(seed: int, name: str) -> AuditTarget:
@@ -163,14 +159,14 @@ def some_photographs(seed: int, name: str) -> AuditTarget:
     kept = np.sort(rng.permutation(10)[: rng.integers(5, 11)])
     splits = {"train": _only(kept, images[:1_000], labels[:1_000])}
     splits["validation"] = _only(kept, images[1_000:], labels[1_000:])
-    return _target(name, splits, len(kept))
+    return fitted_target(name, splits, len(kept))
 
 
 PLANTS = [
     Plant(
         "figures of changing size without noise (dataset 1.3)",
-        partial(figures, **_SCALING, **_PLAIN),
-        partial(figures, **_STRICT),
+        partial(figures, **SCALING, **PLAIN),
+        partial(figures, **STRICT),
     ),
     Plant("a light for each class", partial(lit_digits, by_class=True), partial(lit_digits, by_class=False)),
 ]

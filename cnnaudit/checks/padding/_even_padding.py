@@ -121,9 +121,7 @@ def _axis(size: int, outputs: int, before: int, after: int, kernel: int, stride:
     return Axis(size, before, after, (outputs - 1) * stride + dilation * (kernel - 1) - before - (size - 1))
 
 
-def even_size(
-    model: nn.Module, shape: Sequence[int], *, most: int = 64, same_maps: bool = False
-) -> tuple[int, int] | None:
+def even_size(model: nn.Module, shape: Sequence[int], *, most: int = 64) -> tuple[int, int] | None:
     """The input size (height, width) nearest to (H, W) at which every layer pads evenly; None where there is none.
 
     Candidates are tried by running the model on zeros; sizes that it rejects are skipped. Height and width do not
@@ -133,8 +131,6 @@ def even_size(
     Args:
         shape: of the input, (C, H, W).
         most: forward passes at most.
-        same_maps: only sizes at which the last maps are as large as they are at (H, W), so that what follows them
-            (an average, a linear layer) weighs them alike.
 
     Example:
         >>> even_size(nn.Conv2d(1, 1, 3, stride=2, padding=1), (1, 224, 224))
@@ -150,9 +146,7 @@ def even_size(
         size = (height + offset, width + offset)
         if min(size) < 1:
             continue
-        tall, wide = _even_axes(
-            model, torch.zeros(1, channels, *size, device=device), _last_map(observed) if same_maps else None
-        )
+        tall, wide = _even_axes(model, torch.zeros(1, channels, *size, device=device))
         even_height = size[0] if tall and even_height is None else even_height
         even_width = size[1] if wide and even_width is None else even_width
         if even_height is not None and even_width is not None:
@@ -160,21 +154,10 @@ def even_size(
     return None
 
 
-def _even_axes(model: nn.Module, images: torch.Tensor, last_map: tuple[int, int] | None) -> tuple[bool, bool]:
-    """Whether all layers are even along height and along width on those images, and the last map has the size given.
-
-    False where the model rejects the images.
-    """
+def _even_axes(model: nn.Module, images: torch.Tensor) -> tuple[bool, bool]:
+    """Whether all layers are even along height and along width on those images; False where the model rejects them."""
     try:
-        observed = calls(model, images)
+        layers = applications(calls(model, images))
     except Exception:  # whatever a stranger's model raises at a size that it was not made for
         return False, False
-    layers, found = applications(observed), _last_map(observed)
-    tall, wide = (last_map is None or found[axis] == last_map[axis] for axis in (0, 1))
-    return tall and all(layer.axes[0].even for layer in layers), wide and all(layer.axes[1].even for layer in layers)
-
-
-def _last_map(observed: Sequence[Call]) -> tuple[int, int]:
-    """Height and width of the last map that a convolution or pooling gives."""
-    height, width = next(call.output_shape[-2:] for call in reversed(observed) if call.geometry)
-    return int(height), int(width)
+    return all(layer.axes[0].even for layer in layers), all(layer.axes[1].even for layer in layers)

@@ -48,14 +48,14 @@ def blind_spot(context: CheckContext) -> Finding:
     """Content that the model misses at its worst position, and with other padding recognizes even at the worst.
 
     The content of some images is put on its background at 5 x 5 positions, and asked of the model and of its controls:
-    the same weights with replicate padding; and on images of another size at which every layer pads evenly and the last
-    maps are as large, where there is one. The worst position of each is searched, and fresh images are asked there (see
-    `find_blind_spot`). The statistic is (recognized elsewhere, missed at the worst position, recognized by the control
-    at its own worst position - recognized at the worst position, missed by the control at its own) / images, so what
-    the control misses as well, as a model trained on centered images does, counts for nothing. The interval is
-    `paired_drop_interval`; p is an exact sign test. Without a claim the positions span the image; with
-    `claims.translation_pixels` no more than what it promises, see `grid_for`. Whether predictions survive a shift at
-    all is asked by behavior.invariance.
+    the same weights with replicate padding; and on images of the nearest size at which every layer pads evenly, where
+    there is one (an average over maps of another size may do worse, which accuses nobody). The worst position of each
+    is searched, and fresh images are asked there (see `find_blind_spot`). The statistic is (recognized elsewhere,
+    missed at the worst position, recognized by the control at its own worst position - recognized at the worst
+    position, missed by the control at its own) / images, so what the control misses as well, as a model trained on
+    centered images does, counts for nothing. The interval is `paired_drop_interval`; p is an exact sign test. Without a
+    claim the positions span the image; with `claims.translation_pixels` no more than what it promises, see `grid_for`.
+    Whether predictions survive a shift at all is asked by behavior.invariance.
     """
     from cnnaudit.checks.padding._blind_spot_search import Version, find_blind_spot
     from cnnaudit.checks.padding._moved_content import grid_for
@@ -78,7 +78,10 @@ def blind_spot(context: CheckContext) -> Finding:
         p_value=spot.p_value,
         summary=f"Moved {grid.words(spot.position)}, where it does worst, {here:.1%} of the images' contents are "
         f"recognized, {other:.1%} {spot.elsewhere}; with {spot.control.padding}, the worst position has {control:.1%}.",
-        remedy=USE_REPLICATE if spot.control.size == target.input.size else None,
+        remedy=USE_REPLICATE
+        if spot.control.size == target.input.size
+        else f"Use images of {by(spot.control.size)} pixels (input.size in the audit file), at which every layer pads "
+        "evenly, and train or fine-tune at that size.",
         evidence=figures(spot, stimuli[searched:], grid, target.input.size, target.classes),
     )
 
@@ -100,7 +103,7 @@ def _controls(context: CheckContext, stimuli: Sequence[Stimulus]) -> list[Versio
         found.append(Version("replicate padding", replicated, target.input.size))
     if not all(layer.even for layer in applications(observed)):
         shape = (target.input.channels, *target.input.size)
-        even = even_size(target.model, shape, most=affordable(context, 64), same_maps=True)
+        even = even_size(target.model, shape, most=affordable(context, 64))
         if even and all(min(even) > max(stimulus.pixels.shape[-2:]) for stimulus in stimuli):
             found.append(Version(f"even padding (images of {by(even)} pixels)", target.logits, even))
     if not found:
@@ -139,18 +142,21 @@ def brightness_sum(seed: int, size: int) -> AuditTarget:
     import torch
     from torch import nn
 
+    class Sum(nn.Module):
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            return maps.sum((-2, -1))
+
     kernel = torch.tensor([1.0, 2.0, 1.0]) / 2
     sums, linear = [nn.Conv2d(1, 1, 3, 2, 1, bias=False) for _ in range(3)], nn.Linear(1, 2)
-    network = nn.Sequential(*sums, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+    network = nn.Sequential(*sums, Sum(), linear)
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, 500)
     images = np.zeros((500, 1, size, size), dtype=np.float32)
     for image, label, (top, left) in zip(images, labels, rng.integers(0, 32 - 5 + 1, (500, 2))):
         image[0, top : top + 5, left : left + 5] = rng.normal((0.45, 0.9)[label], 0.03)
-    cells = (-(-size // 8)) ** 2
     for layer in sums:
         set_parameters(layer, (kernel[:, None] * kernel)[None, None])
-    set_parameters(linear, torch.tensor([[-1.0], [1.0]]) * cells, torch.tensor([1.0, -1.0]) * 25 * 0.675)
+    set_parameters(linear, torch.tensor([[-1.0], [1.0]]), torch.tensor([1.0, -1.0]) * 25 * 0.675)
     return on_images(f"brightness sum at {size}", network, (images.clip(0, 1), labels), ("faint", "bright"))
 
 

@@ -1,4 +1,8 @@
-"""Do the network's features fall into its classes by themselves, without being told the classes?"""
+"""Do the network's features fall into its classes by themselves, without being told the classes?
+
+A classifier's last features should group images by class. They are clustered without the labels, and the clusters
+compared with the classes.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks import CheckContext, Plant, check
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-
-if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from cnnaudit.embedding.clusters import Clustering
     from cnnaudit.target import AuditTarget
 
-
-_SHOWN = 8  # clusters with a mean image
-
-
-_NULL = 1_000
-
-
-_LARGE = 128 * 128  # pixels
+SHOWN = 8  # clusters with a mean image
+PERMUTATIONS = 1_000
+LARGE = 128 * 128  # pixels of an image
 
 
 @check(
-    question="Do the network's features fall into its classes by themselves, without being told the classes?",
+    question="Do the network's features form clusters that agree with its classes?",
     statistic="agreement of k-means clusters with the classes, beyond chance",
     unit="adjusted Rand index",
     direction="at_least",
@@ -56,10 +51,11 @@ def clusters(context: CheckContext) -> Finding:
     Features are the input of the first linear layer where that is at most 64 numbers, else of the last linear layer
     (standardized and projected to 50 principal components where they are more than 64). Two clusterings are compared
     with the classes by the adjusted Rand index (0 at chance, 1 for the same groups), and the better one is the
-    statistic: K clusters with the K classes; and, where white and black backgrounds both occur, 2K clusters with the
-    classes *within each background*, averaged over the backgrounds, so that clusters which only know the background
-    count for nothing. The interval is a bootstrap over images of that maximum, with the clusters held fixed; p is the
-    share of permutations of the classes (within each background) with as large a maximum.
+    statistic: K clusters with the K classes; and, where uniform white and uniform black backgrounds both occur
+    (photographs have none), 2K clusters with the classes *within each background*, averaged over the backgrounds, so
+    that clusters which only know the background count for nothing. The interval is a bootstrap over images of that
+    maximum, with the clusters held fixed; p is the share of permutations of the classes (within each background) with
+    as large a maximum.
 
     The features take a forward pass of their own, so of images larger than 128 x 128 every second one is looked at.
     The number of clusters that the features themselves suggest is shown by five elbow rules, which often disagree.
@@ -98,7 +94,7 @@ def clusters(context: CheckContext) -> Finding:
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """The images' classes (n,), whether their backgrounds are white (n,), 0 for all where there is one background."""
+    """The images' classes (n,), and whether their background is white (n,): 0 for all unless there are two of them."""
 
     labels: np.ndarray
     white: np.ndarray
@@ -112,7 +108,7 @@ class _Groups:
 def _affordable(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """The images to look at, and their places in the sample: all, or every second one of each class of large images."""
     rows = np.arange(len(labels))
-    if images.shape[2] * images.shape[3] <= _LARGE:
+    if images.shape[2] * images.shape[3] <= LARGE:
         return images, rows
     rows = np.sort(np.argsort(labels.numpy(), kind="stable")[::2])
     return images[rows], rows
@@ -120,7 +116,8 @@ def _affordable(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tenso
 
 def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, rows: np.ndarray) -> _Groups:
     """Classes and backgrounds of those images of the sample."""
-    from cnnaudit.reading.polarity import two_backgrounds, white_background
+    from cnnaudit.data.background import uniform_backgrounds
+    from cnnaudit.reading.polarity import COLUMN, two_backgrounds, white_background
 
     split, drawn = target.split("validation"), context.indices("validation")[rows]
     labels = np.asarray(split.labels)[drawn]
@@ -131,7 +128,8 @@ def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, ro
         raise UnsupportedError(f"all {len(labels)} images are of one class, so there is nothing to agree with")
     if counts.max() < 2:
         raise UnsupportedError(f"{len(labels)} images of {len(found)} classes: no class has two images to be together")
-    return _Groups(labels, white.astype(np.int64) if two_backgrounds(white) else np.zeros(len(labels), np.int64))
+    told_apart = two_backgrounds(white) and (COLUMN in metadata or uniform_backgrounds(images))
+    return _Groups(labels, white.astype(np.int64) if told_apart else np.zeros(len(labels), np.int64))
 
 
 def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
@@ -171,10 +169,10 @@ def _agreements(rows: np.ndarray) -> tuple[float, float]:
 
 def _null(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The larger agreement when the classes are permuted within each background: (1000,)."""
-    values = np.empty(_NULL)
+    values = np.empty(PERMUTATIONS)
     shuffled = rows.copy()
     parts = [np.flatnonzero(rows[:, 0] == white) for white in np.unique(rows[:, 0])]
-    for draw in range(_NULL):
+    for draw in range(PERMUTATIONS):
         for part in parts:
             shuffled[part, 1] = rows[rng.permutation(part), 1]
         values[draw] = max(_agreements(shuffled))
@@ -187,7 +185,7 @@ def _summary(groups: _Groups, found: Sequence[Clustering], by_class: float, with
     told = f"{k} clusters of the features agree with the {k} classes by {by_class:.2f} (0 is chance, 1 the same groups)"
     if not groups.both:
         return f"{told}."
-    return f"{told}; {2 * k} clusters agree with the classes within each background by {within:.2f}."
+    return f"{told}; {2 * k} clusters agree with the classes within each background, white or black, by {within:.2f}."
 
 
 def _evidence(
@@ -252,7 +250,7 @@ def _contents(found: Clustering, groups: _Groups, classes: Sequence[str]) -> tup
 
 def _means(found: Clustering, images: torch.Tensor) -> tuple[np.ndarray, list[str]]:
     """The mean image of the largest clusters, with their sizes."""
-    numbers = range(min(len(found.centers), _SHOWN))
+    numbers = range(min(len(found.centers), SHOWN))
     means = np.stack([images[found.labels == number].mean(0).numpy() for number in numbers])
     sizes = np.bincount(found.labels)
     captions = [f"{number + 1}: {sizes[number]} images" for number in numbers]
@@ -260,11 +258,7 @@ def _means(found: Clustering, images: torch.Tensor) -> tuple[np.ndarray, list[st
 
 
 _TRAIN, _VALIDATION = 900, 600
-
-
 _MINIMUM = {"3.0": (14, 12), "4.0": (7, 16)}  # pooling window, hidden neurons
-
-
 _LEARNED = 0.8  # training accuracy of a model that has learned its dataset; some initializations die
 
 
@@ -287,12 +281,6 @@ def features(
     return _target(f"minimum model of {dataset}", model, images.images[rows], images.labels, images.classes)
 
 
-def plain(seed: int, source: str) -> AuditTarget:
-    """A small LeNet on digits or other real images."""
-    model, images, labels, classes = _lenet(seed, source)
-    return _target(f"LeNet on {source}", model, images, labels, classes)
-
-
 @functools.lru_cache(maxsize=40)
 def _trained(seed: int, dataset: str) -> nn.Module:
     """The minimum model, trained for a few epochs from the first of some seeds that learns."""
@@ -308,26 +296,6 @@ def _trained(seed: int, dataset: str) -> nn.Module:
         if history[-1]["accuracy"] > _LEARNED:
             break
     return model
-
-
-@functools.lru_cache(maxsize=40)
-def _lenet(seed: int, source: str) -> tuple[nn.Module, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """A small LeNet trained for a few epochs, with images that it has not seen, their labels and the classes."""
-    from cnnaudit.data import digits
-    from cnnaudit.models import lenet
-    from cnnaudit.training import fit
-
-    if source == "digits":
-        train, held = (digits(split, seed) for split in ("train", "validation"))
-        images, labels, classes = train.images, train.labels, train.classes
-        unseen = held.images, held.labels
-    else:
-        classes = real.CIFAR10 if source == "cifar10" else tuple("0123456789")
-        drawn, names = real.sample(source, 3_500, generator("planted", seed, source))
-        images, labels, unseen = drawn[:-500], names[:-500], (drawn[-500:], names[-500:])
-    model = lenet(filters=(8, 16), hidden=32, classes=len(classes), size=images.shape[2], channels=images.shape[1])
-    fit(model, (images, labels), epochs=5, learning_rate=0.005, seed=seed)
-    return model, *unseen, classes
 
 
 def _target(
@@ -355,9 +323,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    *(
-        Population(f"LeNets on {source}", partial(plain, source=source), seeds=10)
-        for source in ("digits", *(("mnist", "cifar10") if real.available() else ()))
-    ),
-]
+POPULATIONS = ordinary(seeds=300)

@@ -7,36 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check
+from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, generator
 
 if TYPE_CHECKING:
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-
-if TYPE_CHECKING:
     from cnnaudit.core.evidence import Evidence
+    from cnnaudit.target import AuditTarget
     from cnnaudit.topology import Ring
     from cnnaudit.units import LayerKernels
 
-
 FEWEST_KERNELS = 200
-
-
 LAYERS = 4  # at quick
-
-
 DRAWS, RESAMPLES, LANDMARKS = 5, 20, 120
-
-
 COVERS = tuple((bins, overlap) for bins in (4, 5, 6) for overlap in (0.1, 0.3))
-
-
 SHOWN = 24
-
-
 _COUNTS = ("nodes", "betti", "longest")
 
 
@@ -190,11 +176,11 @@ def ring_of_edges(seed: int, kind: str, gaussian: bool = False) -> AuditTarget:
     `bent` and `faint`: all kernels are a bent edge at a signal-to-noise of 2 and of 1. `plane`: all are a plane edge at
     2, whose ring is a fact of the covariance.
     """
-    from cnnaudit.topology.synthetic_ring import turned_edges
+    from cnnaudit.topology.synthetic_ring import synthetic_ring
 
     rng = generator("planted", "topology", seed, kind)
     n = WIDTH * WIDTH
-    found = turned_edges(n, 1.0 if kind == "faint" else 2.0, rng, "plane" if kind == "plane" else "bent")
+    found = synthetic_ring(n, 1.0 if kind == "faint" else 2.0, rng, "plane" if kind == "plane" else "bent")
     if gaussian:
         found = rng.multivariate_normal(found.mean(0), np.cov(found.T), n)
     return _target(f"{'Gaussian of ' if gaussian else ''}turned edges, {kind}", rng.permutation(found), rng)

@@ -223,7 +223,7 @@ def test_a_model_that_answers_nan_is_an_error():
 def test_a_blind_spot_fails_the_run_only_where_translation_is_claimed(claim, gate):
     found = blind_spot(replace(brightness_sum(0, 32), claims=Claims(translation_pixels=claim)))
     assert found.gate is gate and found.verdict == "fail"
-    assert "even padding (images of 25 x 25 pixels)" in found.summary
+    assert "33 x 33" in found.remedy and "even padding (images of 33 x 33 pixels)" in found.summary
 
 
 def test_content_in_the_middle_of_each_training_image_does_not_accuse_the_padding():

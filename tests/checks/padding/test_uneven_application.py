@@ -150,15 +150,6 @@ def test_a_pooling_strides_by_its_kernel_where_no_stride_is_given(pooling):
     assert layer.stride == (3, 3) and [axis.cropped for axis in layer.axes] == [2, 0]
 
 
-@pytest.mark.parametrize("size, same", [((32, 32), (25, 25)), ((33, 33), (33, 33)), ((32, 41), (25, 41))])
-def test_an_even_size_with_maps_as_large(size, same):
-    def network() -> nn.Sequential:
-        return nn.Sequential(*(nn.Conv2d(1, 1, 3, 2, 1) for _ in range(3)))
-
-    assert even_size(network(), (1, *size), same_maps=True) == same
-    assert network()(torch.zeros(1, 1, *size)).shape == network()(torch.zeros(1, 1, *same)).shape
-
-
 def target(*layers: nn.Module) -> AuditTarget:
     model = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(2))
     images = torch.rand(20, 1, 12, 12, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Targets that the plants of several checks of `minimum_model` share."""
+"""Targets on figures and digits that the plants of both checks of minimum models share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def _target(name: str, splits: Splits, classes: int, model: Any = None, claims: Claims | None = None) -> AuditTarget:
+def fitted_target(
+    name: str, splits: Splits, classes: int, model: Any = None, claims: Claims | None = None
+) -> AuditTarget:
     """A target; without a model, one is fitted in closed form to the training images."""
     from cnnaudit.target import AuditTarget, Claims
 
@@ -26,7 +28,7 @@ def _target(name: str, splits: Splits, classes: int, model: Any = None, claims: 
     return AuditTarget.from_arrays(name, network, splits, names, claims=claims or Claims())
 
 
-def _figures(seed: int, **arguments: Any) -> Splits:
+def figure_splits(seed: int, **arguments: Any) -> Splits:
     from cnnaudit.data import shapes
 
     parts = {
@@ -36,13 +38,13 @@ def _figures(seed: int, **arguments: Any) -> Splits:
     return {split: (part.images, part.labels) for split, part in parts.items()}
 
 
-_SCALING: dict[str, Any] = {"transformation": "scaling", "square": "vertex"}
+SCALING: dict[str, Any] = {"transformation": "scaling", "square": "vertex"}
 
 
-_PLAIN: dict[str, Any] = {"noise": 0, "inverted": False}
+PLAIN: dict[str, Any] = {"noise": 0, "inverted": False}
 
 
-_NOISY: dict[str, Any] = {"noise": 20, "inverted": True}
+NOISY: dict[str, Any] = {"noise": 20, "inverted": True}
 
 
-_STRICT = _SCALING | _NOISY | {"square": "side"}
+STRICT = SCALING | NOISY | {"square": "side"}

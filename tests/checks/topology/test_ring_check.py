@@ -1,4 +1,4 @@
-"""The check of the ring: planted rings fail, Gaussians of their covariance pass, small networks are not asked."""
+"""The check of the ring: beyond every null, constant kernels, and networks that are too small."""
 
 import itertools
 import sys
@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from planting import plants_for
 from torch import nn
 
-from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS, untrained
+from cnnaudit.checks.topology.ring import FEWEST_KERNELS, LAYERS, ring_of_edges, untrained
 from cnnaudit.checks.topology.ring import ring as check_ring
 from cnnaudit.target import AuditTarget
+from cnnaudit.topology import Ring
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')
 
@@ -24,20 +24,27 @@ def target_of(*layers: nn.Module) -> AuditTarget:
     return AuditTarget.from_arrays("small", model, {"validation": (images, np.arange(8) % 2)}, classes=("a", "b"))
 
 
-@pytest.mark.parametrize("plant", plants_for("topology.ring"), ids=lambda plant: plant.name)
-def test_a_planted_ring_fails_and_its_twin_of_the_same_covariance_passes(plant):
-    (defect,), (twin,) = check_ring(plant.defect(0)), check_ring(plant.twin(0))
-    assert defect.verdict == "fail" and twin.verdict == "pass"
-    assert defect.check == "topology.ring[2]" and not defect.gate
-    assert defect.p_value == 1 / 21 and twin.p_value > 0.05
-    kinds = [item["kind"] for item in defect.evidence]
-    assert kinds == [*["null_distribution"] * 3, "images", "table"]
+def ring_of(lifetime: float, **null: list[float]) -> Ring:
+    nulls = {name: np.array(values) for name, values in null.items()}
+    lifetimes = np.full(3, lifetime)
+    return Ring(400, 0, lifetimes, 0.0, lifetime, 0.0, np.empty((0, 2)), nulls, None, np.arange(9), [], {})
 
 
-def test_the_same_seed_gives_the_same_finding():
-    first, again = check_ring(untrained(3))[0], check_ring(untrained(3))[0]
-    assert (first.statistic, first.interval, first.p_value) == (again.statistic, again.interval, again.p_value)
-    assert "initialization noise" in first.summary or "Gaussian" in first.summary
+@pytest.mark.parametrize("order", [("low", "high"), ("high", "low")])
+def test_a_ring_is_one_beyond_every_null(order):
+    """The nearest null decides, in whatever order they are."""
+    values = {"low": [0.1] * 19, "high": [0.6] * 9 + [0.9] * 10}
+    found = ring_of(0.8, **{name: values[name] for name in order})
+    assert found.p_values == pytest.approx({"low": 1 / 20, "high": 11 / 20})
+    assert found.p_value == pytest.approx(11 / 20)
+    assert found.nearest == "high" and found.excess == pytest.approx((0.8 - 0.9) / 3**0.5)
+
+
+def test_the_finding_is_of_the_nearest_null():
+    (defect,) = check_ring(ring_of_edges(0, "bent"))
+    assert defect.check == "topology.ring[2]" and not defect.gate and defect.p_value == 1 / 21
+    assert [item["kind"] for item in defect.evidence] == [*["null_distribution"] * 3, "images", "table"]
+    assert "initialization noise" in defect.summary or "Gaussian" in defect.summary or "Student" in defect.summary
 
 
 def test_networks_of_few_kernels_are_not_asked():
@@ -66,8 +73,17 @@ def test_without_ripser_it_is_not_applicable(monkeypatch):
     assert finding.verdict == "not_applicable" and "cnnaudit[topology]" in finding.summary
 
 
-def test_constant_kernels_are_not_applicable():
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e-20])
+def test_constant_kernels_are_not_applicable(value):
+    """Also where the mean of equal weights is off by rounding."""
     layer = nn.Conv2d(1, 400, 3)
-    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.weight, value)
     finding = check_ring(target_of(layer))
     assert finding.verdict == "not_applicable" and "not constant" in finding.summary
+
+
+def test_constant_kernels_do_not_count():
+    layer = nn.Conv2d(1, 400, 3)
+    nn.init.constant_(layer.weight[: 400 - FEWEST_KERNELS + 1], 0.1)
+    finding = check_ring(target_of(layer))
+    assert finding.verdict == "not_applicable" and f"the largest has {FEWEST_KERNELS - 1}" in finding.summary

@@ -1,4 +1,4 @@
-"""What several checks of `dataset` share."""
+"""What both checks of minimum models start from: small images, seeds, and the size of the model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 
-_THESIS = "España (2021), Sensitivity analysis of the CNN learning process using synthetic images, Table I"
+THESIS = "España (2021), Sensitivity analysis of the CNN learning process using synthetic images, Table I"
 
 
-def _small(sample: tuple[Any, Any]) -> Arrays:
+def small_images(sample: tuple[Any, Any]) -> Arrays:
     """Images of at most 32 pixels, and labels, as arrays."""
     from cnnaudit.target.shrink import shrink
 
     return shrink(sample[0]), sample[1].numpy()
 
 
-def _seeds(context: CheckContext, count: int, *labels: str) -> list[int]:
+def network_seeds(context: CheckContext, count: int, *labels: str) -> list[int]:
     """Seeds of networks: others for another seed of the run, so that a run's luck is its own."""
     found: list[int] = context.generator(*labels).integers(0, 2**31, count).tolist()
     return found
 
 
-def _parameters(target: AuditTarget) -> int:
+def parameter_count(target: AuditTarget) -> int:
     return sum(parameter.numel() for parameter in target.model.parameters())

@@ -1,31 +1,16 @@
-"""The minimum model checks: what they find in planted data, and their statistics against slow definitions."""
+"""The smallest network that does what a model does: how it is chosen, its interval, and what is not asked."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from planting import plants_for
 
-from cnnaudit.checks import catalogue
 from cnnaudit.checks.dataset.minimum_model import figures
 from cnnaudit.checks.dataset.minimum_model import minimum_model as check_minimum_model
 from cnnaudit.checks.minimum_model._frontier import Tried, needed, simplest, small_networks
-from cnnaudit.checks.minimum_model._reproduction import candidates, own_architecture
-from cnnaudit.checks.minimum_model.table import claiming
-from cnnaudit.checks.minimum_model.table import table as check_table
-from cnnaudit.models import lenet, minimum
 from cnnaudit.target import AuditTarget
 from cnnaudit.training import Architecture
-
-PLANTS = [plant for check in ("dataset.minimum_model", "minimum_model.table") for plant in plants_for(check)]
-
-
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_the_defect_fails_and_the_twin_passes(plant):
-    check = catalogue()[plant.check]
-    assert check(plant.defect(0), confidence=0.997).verdict == "fail"
-    assert check(plant.twin(0), confidence=0.997).verdict == "pass"
 
 
 def tried(parameters, train, right):
@@ -79,37 +64,3 @@ def test_a_model_at_chance_has_nothing_to_explain():
     found = check_minimum_model(AuditTarget.from_arrays("silent", silent, splits, ("a", "b", "c")))
     assert found.verdict == "not_applicable"
     assert "nothing to reach" in found.summary
-
-
-def test_the_claim_of_a_large_model_is_not_asked_for():
-    target = claiming(0, 0.9, {"transformation": "scaling", "noise": 0, "inverted": False})
-    large = AuditTarget.from_arrays(
-        "large", lenet(classes=3), {name: target.sample(name) for name in ("train", "validation")}, ("a", "b", "c")
-    )
-    found = check_table(large)
-    assert found.verdict == "not_applicable"
-    assert "2,000 parameters" in found.summary
-
-
-def test_the_audited_architecture_is_rebuilt_only_where_it_answers_alike():
-    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    model = minimum(pool=14, hidden=12).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():  # a filter that never fires would answer halved images alike
-            parameter.abs_()
-    again = own_architecture(model, images)
-    assert again is not None
-    assert torch.allclose(again()(images), model(images))
-    assert own_architecture(lenet().eval(), images) is None
-
-    class Halved(torch.nn.Sequential):
-        def forward(self, inputs):
-            return super().forward(inputs / 2)
-
-    halved = Halved(*model.children()).eval()
-    assert own_architecture(halved, images) is None
-
-
-def test_candidates_have_at_most_the_parameters():
-    assert max(network.parameters for network in candidates(16, 28, 1, 3)) == 16
-    assert not candidates(15, 28, 1, 3)
