@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 FEWEST_FILTERS = 6  # a third of them are the best
-LEAST_TOLD = 0.03  # AUC above .5 of the best filters, below which no filter tells the classes
+LEAST_TOLD = 0.1  # AUC above .5 of the best filters; ordinary networks have .13 and more, shuffled labels .05
 MOST_IMAGES = 2_000
 MOST_CLASSES = 20
 
@@ -57,7 +57,7 @@ def active_filters(context: CheckContext) -> Finding:
     weighted by activity, divided by that of the most informative third of the filters, mean over the classes (at most
     20, with 5 images or more); its interval is a bootstrap over images. The rank correlation of activity and
     information, and how far the deconvnet of a filter's map resembles the image, are shown but not judged. Where the
-    best filters tell nothing (AUC below .53), it is not applicable.
+    best filters tell next to nothing (AUC below .6), it is not applicable.
 
     Tolerance: of 136 ordinary networks (digits, MNIST, Fashion-MNIST, CIFAR-10; seven architectures) the lowest
     measured .62, while filters that return a constant measure 0: .4. The rank correlation does not tell them
@@ -81,7 +81,7 @@ def active_filters(context: CheckContext) -> Finding:
     if measured.best < LEAST_TOLD:
         raise UnsupportedError(
             f"no filter of layer {layer} tells a class from the rest: the best third have an AUC of "
-            f"{measured.best + 0.5:.2f}, chance is .50"
+            f"{measured.best + 0.5:.2f}; at least {LEAST_TOLD + 0.5:.2f} is needed, chance is .50"
         )
     statistic = float(measured.carried().mean())
     interval = bootstrap_interval(

@@ -1,5 +1,7 @@
 """`units.untrained`: the layer that was never loaded, rough images of trained networks, and what cannot be judged."""
 
+import re
+
 import numpy as np
 import torch
 from torch import nn
@@ -46,7 +48,8 @@ def test_rough_optimized_images_accuse_no_network_whose_weights_show_training():
         "are as rough as noise" in finding.summary
         and "The weights show that the network is trained: only " in finding.summary
     )
-    assert "of 64 units" in finding.summary and finding.summary.startswith("The optimized images of 6")
+    rough = re.match(r"The optimized images of (\d+) of 64 units", finding.summary)
+    assert rough is not None and int(rough[1]) > 0.8 * 64  # by themselves they would fail
     finding = parts(check_untrained(sharp(0, trained=False)))["optimized"]
     assert finding.verdict == "fail" and "are noise" in finding.summary
 
