@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnaudit.topology._mapper import MapperGraph, mapper
+from cnnaudit.topology.homology import rips
 
 #: Bins per axis and overlap of the covers that a loop should outlast.
 COVERS: tuple[tuple[int, float], ...] = tuple((bins, overlap) for bins in (4, 5, 6, 7) for overlap in (0.1, 0.2, 0.3))
@@ -68,8 +69,6 @@ def graph_loops(graph: MapperGraph, bins: int = 0, overlap: float = 0.0) -> Grap
 def _longest(joined: object) -> int:
     """Three times the last death in the homology of the distances along edges; 0 where no loop outlives its birth."""
     from scipy.sparse.csgraph import shortest_path
-
-    from cnnaudit.topology.homology import rips
 
     intervals = rips(shortest_path(joined, directed=False, unweighted=True))["dgms"][1]
     return int(3 * intervals[:, 1].max()) if len(intervals) else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.topology.dbscan import dbscan
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def mapper(
         points: (N, d): what is clustered.
         lens: (N, a): what is covered, for example three principal components of the points.
         bins, overlap: of the cover, per axis; see `cover`.
-        eps, min_samples: of DBSCAN; see `density_clusters`.
+        eps, min_samples: of DBSCAN; see `dbscan`.
 
     Raises:
         DataError: NaN, points and lens of different lengths, or a setting out of range.
@@ -57,8 +58,6 @@ def mapper(
         >>> len(graph.nodes) == len(graph.edges)  # a ring
         True
     """
-    from cnnaudit.topology.dbscan import density_clusters
-
     points, lens = np.asarray(points, dtype=float), np.asarray(lens, dtype=float)
     if points.ndim != 2 or lens.ndim != 2 or len(points) != len(lens):
         raise DataError(f"mapper: expected points (N, d) and a lens (N, a), got {points.shape} and {lens.shape}")
@@ -68,7 +67,7 @@ def mapper(
         )
     if eps <= 0 or min_samples < 1:
         raise DataError(f"mapper: eps must be positive and min_samples at least 1, got {eps} and {min_samples}")
-    nodes = density_clusters(points, cover(lens, bins, overlap), eps, min_samples)
+    nodes = dbscan(points, cover(lens, bins, overlap), eps, min_samples)
     return MapperGraph(nodes, _nerve(nodes, len(points)), len(points))
 
 

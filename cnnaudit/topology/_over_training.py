@@ -62,9 +62,9 @@ def over_training(
     Source: proposed as future work by L. Garriga, Studying the characterisation of deep CNN neurons, 2019.
 
     Example:
-        >>> from cnnaudit.topology.synthetic_ring import turned_edges
+        >>> from cnnaudit.topology.synthetic_ring import synthetic_ring
         >>> rng = np.random.default_rng(0)
-        >>> states = {0: rng.normal(size=(400, 9)), 1: turned_edges(400, 3.0, rng)}
+        >>> states = {0: rng.normal(size=(400, 9)), 1: synthetic_ring(400, 3.0, rng)}
         >>> course = over_training(states, draws=1, resamples=9)
         >>> bool(course.relative[1] > course.relative[0])
         True

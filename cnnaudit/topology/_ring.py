@@ -18,14 +18,14 @@ from cnnaudit.topology.nulls import (
     STUDENT,
     USUAL,
     Draw,
-    Look,
+    SampledLoops,
     Settings,
     directions,
     gaussian_like,
-    lifetimes_of,
-    look_at,
     noise,
     noise_lifetimes,
+    null_lifetimes,
+    sample_loops,
     student_like,
 )
 
@@ -151,14 +151,14 @@ def ring(
     shapes, kept = directions(points)
     if len(kept) < FEWEST:
         raise DataError(f"ring: expected at least {FEWEST} kernels that are not constant, got {len(kept)}")
-    looks = [look_at(shapes, settings, (seed, "draw", draw)) for draw in range(draws)]
-    lifetimes = np.array([look.longest for look in looks])
-    middle = looks[int(np.argsort(lifetimes, kind="stable")[len(looks) // 2])]
+    samples = [sample_loops(shapes, settings, (seed, "draw", draw)) for draw in range(draws)]
+    lifetimes = np.array([sample.longest for sample in samples])
+    middle = samples[int(np.argsort(lifetimes, kind="stable")[len(samples) // 2])]
     n = min(len(shapes), settings.sample)
     drawn = {GAUSSIAN: gaussian_like(points[kept]), STUDENT: student_like(points[kept])}
     nulls = {
         NOISE: np.array(noise_lifetimes(n, points.shape[1], resamples, settings, seed)),
-        **{name: lifetimes_of(draw, n, resamples, settings, (seed, name)) for name, draw in drawn.items()},
+        **{name: null_lifetimes(draw, n, resamples, settings, (seed, name)) for name, draw in drawn.items()},
     }
     drawn[NOISE] = noise(points.shape[1])
     intervals = middle.loops.intervals
@@ -198,10 +198,10 @@ def around(found: Ring, points: np.ndarray, count: int = 24) -> np.ndarray:
     return np.asarray(dense[np.array(nearest, dtype=np.int64)])
 
 
-def _coordinates(look: Look, shapes: np.ndarray, kept: np.ndarray, n: int) -> np.ndarray | None:
+def _coordinates(sampled: SampledLoops, shapes: np.ndarray, kept: np.ndarray, n: int) -> np.ndarray | None:
     """The angle of every kernel along the longest loop of a draw."""
-    found = loops(look.points, len(look.loops.landmarks), look.seed, cocycles=True)
-    angles = circular_coordinates(shapes, found, look.points)
+    found = loops(sampled.points, len(sampled.loops.landmarks), sampled.seed, cocycles=True)
+    angles = circular_coordinates(shapes, found, sampled.points)
     if angles is None:
         return None
     every = np.full(n, np.nan)
@@ -209,13 +209,13 @@ def _coordinates(look: Look, shapes: np.ndarray, kept: np.ndarray, n: int) -> np
     return every
 
 
-def _graphs(look: Look, covers: tuple[tuple[int, float], ...]) -> list[GraphLoops]:
+def _graphs(sampled: SampledLoops, covers: tuple[tuple[int, float], ...]) -> list[GraphLoops]:
     """The loops of Mapper graphs over three principal components, with 3 samples and DBSCAN's eps of .5 for 3 x 3
     kernels, which are less far apart than those with more weights, sqrt(d) / 6. None for fewer than 4 distinct points.
     """
-    if len(look.loops.landmarks) < 4:
+    if len(sampled.loops.landmarks) < 4:
         return []
-    points = look.points
+    points = sampled.points
     centered = points - points.mean(0)
     lens = centered @ np.linalg.eigh(centered.T @ centered)[1][:, : -min(3, points.shape[1]) - 1 : -1]
     return loops_over_covers(points, lens, covers, eps=np.sqrt(points.shape[1]) / 6)
@@ -225,7 +225,7 @@ def _null_graphs(
     draw: Draw, n: int, settings: Settings, parts: tuple[object, ...], covers: tuple[tuple[int, float], ...]
 ) -> list[GraphLoops]:
     shapes, _ = directions(draw(n, generator("topology.ring", *parts, 0)))
-    return _graphs(look_at(shapes, settings, (*parts, 0)), covers)
+    return _graphs(sample_loops(shapes, settings, (*parts, 0)), covers)
 
 
 def _require(points: np.ndarray) -> None:

@@ -16,9 +16,7 @@ DENSE = 48  # neighbors per point beyond which pairs are not kept
 ROUNDING = 4e-6  # of single precision in a squared distance, relative to the largest squared norm
 
 
-def density_clusters(
-    points: np.ndarray, groups: Sequence[np.ndarray], eps: float, min_samples: int
-) -> list[np.ndarray]:
+def dbscan(points: np.ndarray, groups: Sequence[np.ndarray], eps: float, min_samples: int) -> list[np.ndarray]:
     """The clusters of each group, sorted arrays of point numbers: groups in order, clusters by their first core point.
 
     A core point has at least `min_samples` points of its group, itself included, within `eps` (Euclidean, inclusive);
@@ -33,7 +31,7 @@ def density_clusters(
 
     Example:
         >>> points = np.array([[0.0], [0.1], [0.2], [5.0]])
-        >>> [cluster.tolist() for cluster in density_clusters(points, [np.arange(4)], eps=0.3, min_samples=3)]
+        >>> [cluster.tolist() for cluster in dbscan(points, [np.arange(4)], eps=0.3, min_samples=3)]
         [[0, 1, 2]]
     """
     groups = [group for group in groups if len(group) >= min_samples]

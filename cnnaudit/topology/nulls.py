@@ -1,4 +1,4 @@
-"""One look at a cloud of kernels, from random points to its longest loop; and the clouds of the nulls."""
+"""The loops of one random sample of a cloud of kernels, and the clouds of the null distributions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Draw = Callable[[int, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a cloud is looked at.
+    """How the loops of a cloud are computed.
 
     Attributes:
         sample: points drawn at random where there are more.
         share: of the points kept by the density filter, whose k is a fortieth of the points, at most 100.
-        landmarks: that stand for the dense points.
+        landmarks: points that represent the dense ones.
     """
 
     sample: int = 4_000
@@ -52,8 +52,8 @@ def directions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """One draw of points and landmarks: numbers of the dense points, these points, and their loops."""
+class SampledLoops:
+    """The loops of one random sample: indices of the dense points, the points themselves, and their loops."""
 
     dense: np.ndarray
     points: np.ndarray
@@ -66,29 +66,29 @@ class Look:
         return float(self.loops.lifetimes[0]) if len(self.loops.intervals) else 0.0
 
 
-def look_at(shapes: np.ndarray, settings: Settings, parts: tuple[object, ...]) -> Look:
+def sample_loops(shapes: np.ndarray, settings: Settings, parts: tuple[object, ...]) -> SampledLoops:
     """Sample, density filter, landmarks, homology; `parts` seed the sample and the first landmark."""
     rng = generator("topology.ring", *parts)
     n = min(len(shapes), settings.sample)
     sample = np.sort(rng.choice(len(shapes), n, replace=False)) if n < len(shapes) else np.arange(n)
     dense = sample[density_filter(shapes[sample], min(NEIGHBORS, n // 40), settings.share).kept]
     seed = int(rng.integers(2**31))
-    return Look(dense, shapes[dense], loops(shapes[dense], settings.landmarks, seed), seed)
+    return SampledLoops(dense, shapes[dense], loops(shapes[dense], settings.landmarks, seed), seed)
 
 
-def lifetimes_of(draw: Draw, n: int, resamples: int, settings: Settings, parts: tuple[object, ...]) -> np.ndarray:
+def null_lifetimes(draw: Draw, n: int, resamples: int, settings: Settings, parts: tuple[object, ...]) -> np.ndarray:
     """The longest lifetime in each cloud of a null."""
     found = []
     for resample in range(resamples):
         shapes, _ = directions(draw(n, generator("topology.ring", *parts, resample)))
-        found.append(look_at(shapes, settings, (*parts, resample)).longest)
+        found.append(sample_loops(shapes, settings, (*parts, resample)).longest)
     return np.array(found)
 
 
 @functools.lru_cache(maxsize=64)
 def noise_lifetimes(n: int, d: int, resamples: int, settings: Settings, seed: int) -> tuple[float, ...]:
-    """Of initialization noise, which is the same for all layers of as many kernels."""
-    return tuple(lifetimes_of(noise(d), n, resamples, settings, (seed, NOISE)))
+    """The longest lifetimes of initialization noise, which are the same for all layers of as many kernels."""
+    return tuple(null_lifetimes(noise(d), n, resamples, settings, (seed, NOISE)))
 
 
 def noise(d: int) -> Draw:

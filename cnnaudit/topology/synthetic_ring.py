@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 
-def turned_edges(
+def synthetic_ring(
     n: int, snr: float, rng: np.random.Generator, kind: Literal["plane", "bent"] = "bent", size: int = 3
 ) -> np.ndarray:
     """Kernels (n, size * size) of one edge at uniformly random angles t, plus Gaussian noise.
@@ -20,7 +20,7 @@ def turned_edges(
         snr: norm of the edge, 1, over the root mean square norm of the noise.
 
     Example:
-        >>> turned_edges(5, 2.0, np.random.default_rng(0)).shape
+        >>> synthetic_ring(5, 2.0, np.random.default_rng(0)).shape
         (5, 9)
     """
     step = np.linspace(-1, 1, size)

@@ -25,7 +25,7 @@ _PASS_ON = ACTIVATIONS | {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The unit of a convolution that a channel comes from; see `UnitAddress`."""
+    """The unit of a convolution that a channel comes from; see `NamedUnit`."""
 
     layer: str
     unit: int
@@ -38,7 +38,7 @@ Sources = list[Source | None]
 
 
 def channel_sources(model: nn.Module, images: torch.Tensor, layer: str) -> Sources:
-    """The source of every channel of the layer's answer. Errors as `unit_addresses`."""
+    """The source of every channel of the layer's answer. Errors as `named_units`."""
     with evaluating(model), _Sources(model, layer) as follower, torch.no_grad():
         model(images)
     if follower.answer is None:

@@ -151,9 +151,12 @@ def _confirmed(subject: Subject) -> list[LayerShare]:
 
 def _both(subject: Subject) -> dict[str, tuple[int, list[int]]]:
     """Per layer how many units it has, and those that are both ordered and confirmed."""
-    from cnnaudit.units.noise_padding import dualities
+    from cnnaudit.units._noise_padding import noise_padding_of_layers
 
-    confirmed = {one.layer: one.confirmed for one in dualities(subject.model, subject.images[:FEW], seed=subject.seed)}
+    confirmed = {
+        one.layer: one.confirmed
+        for one in noise_padding_of_layers(subject.model, subject.images[:FEW], seed=subject.seed)
+    }
     return {
         row.layer: (row.units, [unit for unit in row.found if confirmed[row.layer][unit]])
         for row in subject.ordered

@@ -21,7 +21,7 @@ Rings = tuple[int, int, int, int]
 _NORMS = {"batch_norm", "group_norm", "instance_norm"}
 
 
-class Shadows:
+class PaddingAblation:
     """Callable on a batch (n, C, H, W): per layer the answers (n, units, 3, 5).
 
     Three: of the layer as it is, with noise in place of its padding, on noise. Five: the mean positive part at the

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitAddress:
+class NamedUnit:
     """A channel of a layer, and the unit of a convolution that it comes from.
 
     Attributes:
@@ -38,7 +38,7 @@ class UnitAddress:
         return f"{self.layer}_{self.channel}"
 
 
-def unit_address(model: nn.Module, image: torch.Tensor, name: str) -> UnitAddress:
+def named_unit(model: nn.Module, image: torch.Tensor, name: str) -> NamedUnit:
     """The unit that `mixed4b_407` names: the channel after the last underscore, of the layer before it.
 
     Args:
@@ -54,14 +54,14 @@ def unit_address(model: nn.Module, image: torch.Tensor, name: str) -> UnitAddres
     Example:
         >>> import torch
         >>> from cnnaudit.models import googlenet
-        >>> unit = unit_address(googlenet(10).eval(), torch.rand(1, 3, 64, 64), "mixed4b_407")
+        >>> unit = named_unit(googlenet(10).eval(), torch.rand(1, 3, 64, 64), "mixed4b_407")
         >>> unit.convolution, unit.unit, unit.kernel
         ('mixed4b.5x5', 23, (5, 5))
     """
     layer, _, number = name.rpartition("_")
     if not layer or not number.isdecimal():
         raise UnsupportedError(f"unit {name!r}: expected the name of a layer, an underscore and a channel: mixed4b_407")
-    found = unit_addresses(model, image, layer)
+    found = named_units(model, image, layer)
     if int(number) >= len(found):
         raise UnsupportedError(f"unit {name!r}: layer {layer} has {len(found)} channels, 0 to {len(found) - 1}")
     unit = found[int(number)]
@@ -70,7 +70,7 @@ def unit_address(model: nn.Module, image: torch.Tensor, name: str) -> UnitAddres
     return unit
 
 
-def unit_addresses(model: nn.Module, image: torch.Tensor, layer: str) -> list[UnitAddress | None]:
+def named_units(model: nn.Module, image: torch.Tensor, layer: str) -> list[NamedUnit | None]:
     """The address of every channel of a layer, None where it is not made by one convolution.
 
     One pass is followed: a convolution makes units; normalization, activation functions, pooling, dropout and padding
@@ -92,6 +92,6 @@ def unit_addresses(model: nn.Module, image: torch.Tensor, layer: str) -> list[Un
     with evaluating(model):
         sources = channel_sources(model, batch, layer)
     return [
-        None if s is None else UnitAddress(layer, channel, s.layer, s.unit, s.kernel, s.branch, s.through)
+        None if s is None else NamedUnit(layer, channel, s.layer, s.unit, s.kernel, s.branch, s.through)
         for channel, s in enumerate(sources)
     ]

@@ -26,8 +26,8 @@ def persistence_figure(ring: Ring) -> Figure:
 
     Example:
         >>> from cnnaudit.topology import ring
-        >>> from cnnaudit.topology.synthetic_ring import turned_edges
-        >>> found = ring(turned_edges(400, 4.0, np.random.default_rng(0)), draws=1, resamples=9, describe=False)
+        >>> from cnnaudit.topology.synthetic_ring import synthetic_ring
+        >>> found = ring(synthetic_ring(400, 4.0, np.random.default_rng(0)), draws=1, resamples=9, describe=False)
         >>> len(persistence_figure(found).axes)
         1
     """

@@ -24,7 +24,7 @@ SILENT = 0.5  # below this share of its answer a unit has fallen silent
 
 
 @dataclass(frozen=True, eq=False)
-class Duality:
+class NoisePadding:
     """What the units of a layer answer at the border, with its zeros and with noise in their place.
 
     Attributes:
@@ -68,7 +68,7 @@ class Duality:
         return np.asarray(self.specific & self.silenced & self.kept)
 
 
-def duality(
+def noise_padding(
     model: nn.Module,
     images: torch.Tensor,
     layer: str,
@@ -76,7 +76,7 @@ def duality(
     *,
     seed: int = 0,
     batch_size: int = 16,
-) -> Duality:
+) -> NoisePadding:
     """What units of a layer answer at the border of its map, with the padding, with noise for it, with noise inside.
 
     An answer is the positive part of what the activation function after the layer gives (or of the layer itself where
@@ -108,68 +108,68 @@ def duality(
         >>> with torch.no_grad():  # bright above the pixel is bad, bright at the pixel is good
         ...     _ = model[0].weight.zero_()
         ...     model[0].weight[0, 0, 0], model[0].weight[0, 0, 1] = -1.0, 1.0
-        >>> found = duality(model, torch.full((4, 1, 9, 9), 0.9) + torch.rand(4, 1, 9, 9) / 10, "0")
+        >>> found = noise_padding(model, torch.full((4, 1, 9, 9), 0.9) + torch.rand(4, 1, 9, 9) / 10, "0")
         >>> found.sides.tolist(), found.confirmed.tolist()
         (['top'], [True])
     """
-    found = dualities(model, images, [layer], seed=seed, batch_size=batch_size)[0]
+    found = noise_padding_of_layers(model, images, [layer], seed=seed, batch_size=batch_size)[0]
     if units is None:
         return found
     chosen = _chosen(units, len(found.units), layer)
     return replace(found, **{name: getattr(found, name)[chosen] for name in ("units", "sides", *MEANS)})
 
 
-def dualities(
+def noise_padding_of_layers(
     model: nn.Module,
     images: torch.Tensor,
     layers: Sequence[str] | None = None,
     *,
     seed: int = 0,
     batch_size: int = 16,
-) -> list[Duality]:
-    """`duality` of all units of several layers, in one pass: each layer is asked on the input that it has anyway.
+) -> list[NoisePadding]:
+    """`noise_padding` of all units of several layers, in one pass: each layer is asked on the input that it has anyway.
 
     Args:
         layers: convolutions that pad; None: all that do and whose maps have an interior.
 
     Raises:
-        UnsupportedError: None is given and there is no such layer; else as `duality`.
+        UnsupportedError: None is given and there is no such layer; else as `noise_padding`.
 
     Example:
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.Conv2d(2, 3, 1))
-        >>> [(found.layer, len(found.units)) for found in dualities(model, torch.rand(4, 1, 9, 9))]
+        >>> [(found.layer, len(found.units)) for found in noise_padding_of_layers(model, torch.rand(4, 1, 9, 9))]
         [('0', 2)]
     """
     from cnnaudit.interventions.batches import in_batches
     from cnnaudit.interventions.images import require_images
     from cnnaudit.interventions.modes import evaluating
-    from cnnaudit.units.padding_ablation import Shadows
+    from cnnaudit.units.padding_ablation import PaddingAblation
 
     require_images(images)
     if len(images) < 2:
-        raise DataError(f"duality: expected at least 2 images (one half chooses the side), got {len(images)}")
+        raise DataError(f"noise_padding: expected at least 2 images (one half chooses the side), got {len(images)}")
     rings = rings_of(model, images, layers)
     with evaluating(model):
-        answers = Shadows(model, rings, seed)
+        answers = PaddingAblation(model, rings, seed)
         parts = in_batches(answers, images, batch_size=batch_size, bound=getattr(model, "batch", None))
     return [_measured(layer, part.double().cpu().numpy()) for layer, part in zip(rings, parts)]
 
 
-def _measured(layer: str, answers: np.ndarray) -> Duality:
+def _measured(layer: str, answers: np.ndarray) -> NoisePadding:
     """The means of (N, units, 3, 5): the network as it is, noise padding, noise inside; four sides and the interior."""
     side = np.nan_to_num(answers[::2, :, 0, :4].mean(axis=0), nan=-1.0).argmax(axis=1)
     means = answers[1::2].mean(axis=0)
     border, noise_padding, noise_inside = means[np.arange(len(side)), :, side].T
     names, units = np.array(SIDES)[side], np.arange(len(side))
-    return Duality(layer, units, names, border, means[:, 0, 4], noise_padding, noise_inside, len(answers) // 2)
+    return NoisePadding(layer, units, names, border, means[:, 0, 4], noise_padding, noise_inside, len(answers) // 2)
 
 
 def _chosen(units: Iterable[int] | None, total: int, layer: str) -> np.ndarray:
     """The numbers of the units that are asked for."""
     chosen = np.arange(total) if units is None else np.array(list(units), dtype=int)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= total):
-        raise DataError(f"duality: {layer} has units 0 to {total - 1}, got {chosen.tolist()[:8]}")
+        raise DataError(f"noise_padding: {layer} has units 0 to {total - 1}, got {chosen.tolist()[:8]}")
     return chosen
 
 
@@ -179,7 +179,7 @@ def rings_of(
     """The layers that the experiment can be made on: how much of their maps the padding reaches.
 
     Rows at the top and bottom, columns at the left and right whose windows hold padding. Arguments and errors as in
-    `dualities`.
+    `noise_padding_of_layers`.
     """
     from cnnaudit.interventions import LayerError, calls
     from cnnaudit.interventions.modes import evaluating
@@ -189,7 +189,9 @@ def rings_of(
     every = {call.name: call for call in observed if call.kind == "conv2d"}
     unknown = [name for name in layers or () if name not in every]
     if unknown:
-        raise LayerError(f"duality: no 2-d convolution of a pass is called {unknown[0]!r}; there are {listed(every)}")
+        raise LayerError(
+            f"noise_padding: no 2-d convolution of a pass is called {unknown[0]!r}; there are {listed(every)}"
+        )
     found = {}
     for name in every if layers is None else layers:
         reason, rings = _rings(every[name])
