@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
 
 from cnnaudit.core.errors import AuditError
-from cnnaudit.optimization.objectives import Objective
+from cnnaudit.core.progress import progress
+from cnnaudit.interventions.memory_format import bears_channels_last
+from cnnaudit.interventions.modes import evaluating
+from cnnaudit.optimization.ascent import Ascent, Ascents, as_audit_error, noise
+from cnnaudit.optimization.objectives import LOGITS, Objective
 from cnnaudit.optimization.recipes import RECIPES, Recipe
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from cnnaudit.optimization.truncated_model import Reader
+from cnnaudit.optimization.truncated_model import Reader
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,6 @@ def maximize(
         >>> bool((found.height >= found.start).all())
         True
     """
-    import torch
-
-    from cnnaudit.core.progress import progress
-    from cnnaudit.interventions.modes import evaluating
-    from cnnaudit.optimization.restarts import Climb, told
-    from cnnaudit.optimization.truncated_model import Reader
-
     chosen = _recipe(recipe)
     if chosen.steps == 0:
         return best_of(model, objective, start, shape, batch_size, dtype)
@@ -115,17 +110,17 @@ def maximize(
     first = _first_images(start, len(objective), shape, chosen, seed).to(device)
     layout = _layout(model, objective, first)
     last = None if natural is None else _given(natural, len(objective), shape, "natural").to(device)
-    parts: list[Any] = []
+    parts: list[Ascent] = []
     batches = [torch.arange(len(objective))[k : k + batch_size] for k in range(0, len(objective), batch_size)]
     with evaluating(model):
         try:
             reader = Reader(model, objective.layers, first[:1].contiguous(memory_format=layout), dtype)
         except RuntimeError as error:
-            raise told(error, shape) from error
+            raise as_audit_error(error, shape) from error
         chosen = _seen_whole(chosen, reader, first[:1])
-        climb = Climb(objective, chosen, reader, first, last, steps, layout, dtype, seed)
+        ascents = Ascents(objective, chosen, reader, first, last, steps, layout, dtype, seed)
         for rows in progress(batches, description) if description else batches:
-            parts += climb(rows.to(device))
+            parts += ascents(rows.to(device))
     looks = max(len(part.history) for part in parts)
     histories = [np.stack([h.numpy() for h in part.history]) for part in parts]
     padded = [np.pad(h, ((0, looks - len(h)), (0, 0)), constant_values=np.nan) for h in histories]
@@ -143,11 +138,6 @@ def maximize(
 
 def _layout(model: nn.Module, objective: Objective, images: torch.Tensor) -> torch.memory_format:
     """The memory format in which passes are fastest, if the model answers the same in it."""
-    import torch
-
-    from cnnaudit.interventions.memory_format import bears_channels_last
-    from cnnaudit.optimization.objectives import LOGITS
-
     layer = objective.layers[0] if len(objective.layers) == 1 and objective.layers[0] != LOGITS else None
     last = images.shape[2] >= 64 and bears_channels_last(model, images, layer=layer, views=True)
     return torch.channels_last if last else torch.contiguous_format
@@ -165,8 +155,6 @@ def _first_images(
     start: torch.Tensor | None, goals: int, shape: Sequence[int], recipe: Recipe, seed: int
 ) -> torch.Tensor:
     """The images that the ascent begins with, (goals, C, H, W)."""
-    from cnnaudit.optimization.restarts import noise
-
     if start is None:
         return noise(range(goals), shape, recipe.start, seed)
     return _given(start, goals, shape, "start")
@@ -174,8 +162,6 @@ def _first_images(
 
 def _given(images: torch.Tensor, goals: int, shape: Sequence[int], name: str) -> torch.Tensor:
     """Images from outside, one for each goal, a copy."""
-    import torch
-
     if tuple(images.shape[1:]) != tuple(shape) or len(images) not in (1, goals) or not torch.isfinite(images).all():
         raise AuditError(
             f"{name}: expected finite images (1 or {goals}, {', '.join(map(str, shape))}), got {tuple(images.shape)}"
@@ -185,9 +171,6 @@ def _given(images: torch.Tensor, goals: int, shape: Sequence[int], name: str) ->
 
 def _seen_whole(recipe: Recipe, reader: Reader, image: torch.Tensor) -> Recipe:
     """The recipe, without the gray border of its jitter for a model that does not take images of that size."""
-    import torch
-    from torch.nn import functional
-
     if recipe.jitter is None or not recipe.jitter.padding:
         return recipe
     try:
@@ -214,13 +197,6 @@ def best_of(
     Returns:
         `start` is the height of the median image; `outcome` is `steps`, 0 of them.
     """
-    import contextlib
-
-    import torch
-
-    from cnnaudit.interventions.modes import evaluating
-    from cnnaudit.optimization.truncated_model import Reader
-
     if images is None or not len(images) or tuple(images.shape[1:]) != tuple(shape):
         came = "none" if images is None else tuple(images.shape)
         raise AuditError(f"examples: expected start=images (any number, {', '.join(map(str, shape))}), got {came}")

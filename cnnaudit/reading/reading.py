@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,9 +30,7 @@ from cnnaudit.reading.pixels import maximum_pixels
 from cnnaudit.reading.polarity import two_backgrounds, white_background
 from cnnaudit.reading.results import Accuracy, Clusters, Images, Reading
 from cnnaudit.reading.trees import grow
-
-if TYPE_CHECKING:
-    from cnnaudit.target import AuditTarget
+from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
 

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from cnnaudit.core.statistics import bootstrap_interval, generator
+from cnnaudit.data._shapes import REFERENCES
+from cnnaudit.models import minimum
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, of_kind
 from cnnaudit.studies.thesis import TABLE_I, splits
+from cnnaudit.training import train_stacked
 
 RANDOM = 200  # random filters of the null
 FEWEST = 3  # networks that have learned, of which pairs are compared
@@ -43,8 +46,6 @@ def changed(dataset: str, change: str) -> Mapping[str, Any]:
     | other noise | 5, not 0; 15, not 20 | 5, not 0; 15, not 20 |
     | other figure | the square on its side, not on a vertex | upright figures, not turned ones |
     """
-    from cnnaudit.data._shapes import REFERENCES
-
     base = REFERENCES[dataset]
     if change in ("none", "other order"):
         return {}
@@ -66,9 +67,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
     if task["dataset"] == "random":
         filters = random_filters(RANDOM)
         return [{**task, "kind": "random", "seed": seed, **_weights(filters[seed])} for seed in range(RANDOM)]
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     dataset, change = task["dataset"], task["change"]
     train, validation = splits(dataset, effort, **changed(dataset, change))
     found = train_stacked(

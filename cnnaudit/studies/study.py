@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnaudit import __version__
 from cnnaudit.core.errors import AuditError, DataError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.progress import progress
@@ -150,8 +151,6 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
         OSError: the folder cannot be written.
     """
     from joblib import Parallel, delayed
-
-    from cnnaudit import __version__
 
     if jobs == 0:
         raise AuditError("jobs must be 1 or more, or -1 for one per core, got 0")
