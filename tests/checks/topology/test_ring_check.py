@@ -73,11 +73,13 @@ def test_without_ripser_it_is_not_applicable(monkeypatch):
     assert finding.verdict == "not_applicable" and "cnnaudit[topology]" in finding.summary
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, -3e-20])
-def test_constant_kernels_are_not_applicable(value):
-    """Also where the mean of equal weights is off by rounding."""
+@pytest.mark.parametrize("scale", [0.0, 1.0, -3e-20])
+def test_constant_kernels_are_not_applicable(scale):
+    """Also where weights differ in their last bit, as after training with a large decay."""
     layer = nn.Conv2d(1, 400, 3)
-    nn.init.constant_(layer.weight, value)
+    last_bit = torch.randint(0, 2, layer.weight.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        layer.weight.copy_(scale * (1 + torch.finfo(torch.float32).eps * last_bit))
     finding = check_ring(target_of(layer))
     assert finding.verdict == "not_applicable" and "not constant" in finding.summary
 
