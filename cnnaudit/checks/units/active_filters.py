@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 FEWEST_FILTERS = 6  # a third of them are the best
-LEAST_TOLD = 0.1  # AUC above .5 of the best filters; ordinary networks have .13 and more, shuffled labels .05
+LEAST_TOLD = 0.1  # AUC above .5 of the best filters; ordinary networks have .13 and more
 MOST_IMAGES = 2_000
 MOST_CLASSES = 20
 
