@@ -49,7 +49,7 @@ def images(title: str, pictures: np.ndarray, captions: Sequence[str]) -> Evidenc
         raise ValueError(
             f"images {title!r}: expected (n, 1 or 3, H, W) and n captions, got {pictures.shape} and {len(captions)}"
         )
-    items = [{"png": _png(image), "caption": str(text)} for image, text in zip(pictures[:24], captions[:24])]
+    items = [{"png": png(image), "caption": str(text)} for image, text in zip(pictures[:24], captions[:24])]
     return {"kind": "images", "title": title, "images": items}
 
 
@@ -124,13 +124,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _png(image: np.ndarray) -> str:
-    """A (C, H, W) image in [0, 1] as base64 PNG, its longer side at most 224 pixels."""
+def png(image: np.ndarray, longer_side: int = 224) -> str:
+    """A (C, H, W) image in [0, 1], C 1 or 3, as base64 PNG, its longer side at most so many pixels."""
     from PIL import Image
 
     array = (np.clip(np.moveaxis(image, 0, -1), 0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    picture.thumbnail((224, 224))
+    picture.thumbnail((longer_side, longer_side))
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -20,7 +20,10 @@ class Selected:
 
 @dataclass(frozen=True)
 class Record:
-    """One check asked of one target: its findings, the message of its crash, or that the target's file ignores it."""
+    """One check asked of one target: its findings, the message of its crash, or that the target's file ignores it.
+
+    `predictions` stands in the first record that a process made once the model had answered.
+    """
 
     check: str
     target: Mapping[str, Any]
@@ -29,6 +32,7 @@ class Record:
     findings: tuple[Finding, ...] = ()
     error: str = ""
     ignored: bool = False
+    predictions: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""

@@ -14,16 +14,16 @@ import sys
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.progress import draw_to, end
+from cnnaudit.core.records import Selected
 from cnnaudit.core.wording import one_line
 from cnnaudit.plugin.reporter import Reporter
 from cnnaudit.plugin.session import NO_SOURCE, Session, Settings, Source, message, numbers
-from cnnaudit.core.records import Selected
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check

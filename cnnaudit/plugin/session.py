@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.expectations import Outcome, expect, outcomes
 from cnnaudit.core.findings import Finding
-from cnnaudit.core.wording import one_line
 from cnnaudit.core.records import Record, Selected
+from cnnaudit.core.wording import one_line
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
@@ -110,6 +110,7 @@ class Session:
     _described: WeakKeyDictionary[AuditTarget, tuple[dict[str, Any], dict[str, Any]]] = field(
         default_factory=WeakKeyDictionary
     )
+    _predicted: WeakSet[AuditTarget] = field(default_factory=WeakSet)
 
     def sources(self, paths: tuple[Path, ...]) -> tuple[Source, ...]:
         """`sources` of these files, each read once."""
@@ -213,11 +214,29 @@ class Session:
         """
         from cnnaudit.report.journal import append, line
 
-        found = Record(check.id, *self._about(target), test, tuple(findings), **fields)
+        section = self._predictions(target, failed=bool(fields.get("error")))
+        found = Record(check.id, *self._about(target), test, tuple(findings), predictions=section, **fields)
         written = line(found)
         with contextlib.suppress(OSError, AuditError):
             append(self._begin(target, None), written)
         return found
+
+    def _predictions(self, target: AuditTarget, failed: bool) -> dict[str, Any] | None:
+        """What the model says of the sample, once per target: when a check has asked for it, or could not."""
+        from cnnaudit.core.profiles import PROFILES
+        from cnnaudit.report.predictions import predictions, sample_split
+
+        size, seed = PROFILES[self.settings.profile].images, self.settings.seed
+        asked = target.predicted(sample_split(target), size, seed)
+        if target in self._predicted or not (asked or failed):
+            return None
+        self._predicted.add(target)
+        try:
+            return predictions(target, size, seed)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a user's model or image raises, the record is made
+            return {"missing": str(error) if isinstance(error, AuditError) else one_line(error)}
 
     def _about(self, target: AuditTarget) -> tuple[dict[str, Any], dict[str, Any]]:
         """The target and the environment in words."""

@@ -9,23 +9,22 @@ from pathlib import Path
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.report.model import Report
-from cnnaudit.report.words import (
-    HINT,
-    LOOKS,
+from cnnaudit.report.predicted import predicted
+from cnnaudit.report.verdict import (
     Entry,
-    counts,
+    Failure,
+    Line,
     entries,
+    failures,
     headline,
-    judgement,
-    measured,
+    hinted,
+    lines,
     overall,
-    plural,
-    printable,
+    parts_together,
     status,
-    tolerance,
     worst_first,
-    would_decide,
 )
+from cnnaudit.report.words import HINT, LOOKS, Status, judgement, measured, plural, printable, tolerance, would_decide
 
 LIMIT = 1024 * 1024 - 4096  # GitHub refuses a step summary beyond 1 MiB; the rest is for the note and other writers
 LONGEST = 600
@@ -101,38 +100,61 @@ def _overview(reports: Sequence[Report]) -> Iterator[str]:
 
 
 def _blocks(report: Report) -> Iterator[str]:
-    """One target's report in parts that may be cut between."""
+    """One target's report in parts that may be cut between: what a busy person needs stands first."""
     found = entries(report)
     yield f"## {LOOKS[status(report)].icon} {escape(report.name)}"
     yield f"**{escape(headline(report))}**"
-    for error in report.errors:
-        yield f"### {_mark('crashed')} {escape(error['check'])}\n\n{escape(error['message'])}"
-    for entry in found:
-        if entry.kind in ("failed", "inconclusive") or entry.finding.hint:
-            yield _told(entry)
-    noted = [entry for entry in found if entry.kind in ("expected", "trait")]
+    for failure in failures(report):
+        yield _failure(failure)
+    hints = hinted(report)
+    for entry in hints:
+        yield _told(entry)
+    noted = [f"- {LOOKS[line.kind].icon} {escape(line.text)}{_named(line)}" for line in lines(report)]
     if noted:
-        yield _table(noted)
-    quiet = [entry for entry in found if entry.kind in ("passed", "skipped")]
-    if quiet:
-        found_counts = counts(report)
-        parts = [f"{found_counts[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found_counts]
-        yield f"<details><summary>{', '.join(parts)}</summary>\n\n{_table(quiet)}\n\n</details>"
+        yield "\n".join(noted)
+    if seen := predicted(report):
+        yield escape(seen.sentence)
+    for entry in found:
+        if entry.kind == "inconclusive" and entry.finding.gate and entry not in hints:
+            yield _told(entry)
+    groups: tuple[tuple[tuple[Status, ...], bool], ...] = (
+        (("expected", "trait"), True),
+        (("inconclusive",), False),
+        (("passed", "skipped"), False),
+    )
+    for kinds, plain in groups:
+        those = [entry for entry in found if entry.kind in kinds]
+        if those and kinds == ("expected", "trait"):
+            yield _table(those)
+        elif those:
+            tally = [f"{n} {LOOKS[kind].word}" for kind in kinds if (n := sum(entry.kind == kind for entry in those))]
+            yield f"<details><summary>{', '.join(tally)}</summary>\n\n{_table(those)}\n\n</details>"
+
+
+def _named(line: Line) -> str:
+    """The ids of a line's findings where they say something."""
+    return "" if line.kind == "skipped" else f": {escape(', '.join(parts_together(line.entries)))}"
+
+
+def _failure(failure: Failure) -> str:
+    """Problem, number, and what to do, the specific cause first."""
+    parts = [f"### {_mark(failure.kind)} {escape(failure.title)}", escape(failure.problem)]
+    parts += [escape(", ".join(failure.checks))] if len(failure.checks) > 1 else []
+    parts += [escape(failure.number)] if failure.number else []
+    parts += [f"**{HINT}** {escape(failure.hint)}"] if failure.hint else []
+    parts += [f"**What to do:** {escape(failure.action)}"] if failure.action else []
+    return "\n\n".join(parts)
 
 
 def _told(entry: Entry) -> str:
-    """One finding in full."""
+    """One finding that fails nothing, with its hint, its number, and what would decide it."""
     finding = entry.finding
-    lines = [f"### {_mark(entry.kind)} {escape(finding.check)}"]
-    lines += [f"**{HINT}** {escape(finding.hint)}"] if finding.hint else []
-    lines.append(escape(entry.note or finding.summary))
-    if not entry.note:
-        lines.append(escape(judgement(finding)))
-    if finding.verdict == "inconclusive":
-        lines.append(f"**Undecided:** {escape(would_decide(finding))}")
-    if finding.verdict == "fail" and finding.remedy:
-        lines.append(f"**What to do:** {escape(finding.remedy)}")
-    return "\n\n".join(lines)
+    parts = [f"### {_mark(entry.kind)} {escape(finding.check)}"]
+    parts += [f"**{HINT}** {escape(finding.hint)}"] if finding.hint else []
+    parts.append(escape(finding.summary))
+    parts += [escape(judgement(finding))] if finding.statistic is not None else []
+    parts += [f"**Undecided:** {escape(would_decide(finding))}"] if finding.verdict == "inconclusive" else []
+    return "\n\n".join(parts)
 
 
 def _table(found: Sequence[Entry]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnnaudit.checks.audit_file import read
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.toml_text import comment, toml
 from cnnaudit.report import folder_name, load_report
 from cnnaudit.scaffold import audit_command
-from cnnaudit.checks.audit_file import read
 from cnnaudit.target.config import PLACEHOLDER
 
 

@@ -209,6 +209,10 @@ class AuditTarget:
         """The logits (n, K) of `sample(split, n, seed)`, computed once."""
         return self.remember(("logits", split, n, seed), lambda: self.logits(self.sample(split, n, seed)[0]))
 
+    def predicted(self, split: str, n: int | None = None, seed: int = 0) -> bool:
+        """Whether `predictions(split, n, seed)` were computed already."""
+        return ("logits", split, n, seed) in self._cache
+
     def logits(self, images: torch.Tensor, description: str = "") -> torch.Tensor:
         """The model's logits, float32 (N, K) on the CPU, in batches that halve when memory runs out.
 

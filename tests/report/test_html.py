@@ -73,10 +73,12 @@ def test_every_link_within_the_page_arrives(read):
     assert {link[1:] for link in read.values("href") + read.values("xlink:href") if link.startswith("#")} <= set(ids)
 
 
-def test_verdict_comes_first_then_contents_then_findings(read):
+def test_verdict_comes_first_then_failures_contents_and_the_other_findings(read):
     text = " ".join("".join(read.text).split())
-    order = ["tumour-v7", "Of 8 checks, 1 failed, 1 crashed and 1 is inconclusive.", "Contents", "Checks that crashed"]
-    order += ["Of 500 images, 95 change their prediction. 19%", "How to read this"]
+    order = ["tumour-v7", "6 gates: 3 ok, 1 failed, 1 undecided, 1 expected failure. 1 check crashed.", "! crashed"]
+    order += ["95 change their prediction. Measured 19%", "→ Train with the variation", "1 trait"]
+    order += ["1 undecided, 1 of them a gate; 1 needs --profile standard", "1 not applicable", "What the model sees"]
+    order += ["What failed", "95 change their prediction. 19%", "Contents", "Failed, shown above", "How to read this"]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
 
@@ -97,7 +99,7 @@ def test_all_kinds_of_evidence_are_drawn(report, read):
         assert item["title"] in text
     drawings = [item for f in report.findings for item in f.evidence if item["kind"] not in ("table", "images")]
     assert read.values("class").count("drawing") == len(drawings)
-    assert len([src for src in read.values("src") if src.startswith("data:image/png")]) == 6
+    assert len([src for src in read.values("src") if src.startswith("data:image/png")]) == 6 + 3 + 2
     for label in ("activation", "resamples", "rotation (degrees)", "share of images", "malignant", "observed: 19%"):
         assert label in text
 
@@ -108,7 +110,7 @@ def test_question_comes_from_the_catalogue_and_an_unknown_id_has_none(make, find
     import cnnaudit.checks
 
     known = {"a.known": SimpleNamespace(question="Is it known?", remedy="")}
-    monkeypatch.setattr(cnnaudit.checks, "catalogue", lambda: known)
+    monkeypatch.setattr(cnnaudit.checks, "known_checks", lambda: known)
     text = page(make(findings=(finding_of("a.known[part]"), finding_of("a.retired"))))
     assert text.count("Is it known?") == 1
     assert text.count('class="question"') == 1
