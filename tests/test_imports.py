@@ -16,9 +16,9 @@ LAYERS = [
     {"target"},
     {"data", "interventions", "models"},
     METHODS,
-    {"reading", "studies", "testing"},
+    {"reading", "studies"},
     {"checks"},
-    {"benchmarking", "planted", "report", "scaffold"},
+    {"benchmarking", "planted", "report", "scaffold", "testing"},
     {"pages", "session"},
     {"plugin", "cli", "__main__"},
 ]

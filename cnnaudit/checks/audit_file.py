@@ -37,7 +37,12 @@ def load_target(path: str | Path) -> AuditTarget:
         >>> target.logits(target.sample("validation", 4)[0]).shape
         torch.Size([4, 10])
     """
-    return config.load_target(path, known_ids)
+    from cnnaudit.interventions.memory_format import choose_layout
+    from cnnaudit.target.probe import two_images
+
+    target = config.load_target(path, known_ids)
+    choose_layout(target.model, two_images(target.input, target.splits).to(target.device))
+    return target
 
 
 def known_ids(modules: Sequence[str], folder: Path) -> Collection[str]:

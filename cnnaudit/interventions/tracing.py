@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.memory import out_of_memory
 from cnnaudit.core.wording import one_line
 from cnnaudit.interventions.geometry import (
     Geometry,
@@ -23,7 +24,6 @@ from cnnaudit.interventions.modes import evaluating
 from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
 from cnnaudit.interventions.op_types import first_tensor
-from cnnaudit.core.memory import out_of_memory
 
 Shape = tuple[int, ...]
 

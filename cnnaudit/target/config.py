@@ -126,7 +126,6 @@ def load_target(path: str | Path, known_ids: KnownIds) -> AuditTarget:
 def _load(file: AuditFile) -> AuditTarget:
     from cnnaudit.target.data_sources import as_split
     from cnnaudit.target.imports import call
-    from cnnaudit.target.layout import choose_layout
     from cnnaudit.target.model_sources import load
     from cnnaudit.target.probe import probe, two_images
 
@@ -140,7 +139,6 @@ def _load(file: AuditFile) -> AuditTarget:
     loaded = load(file.model, file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
-    choose_layout(loaded.model, images)
     return AuditTarget(
         name=file.name,
         model=loaded.model,

@@ -7,10 +7,9 @@ from torch import nn
 
 from cnnaudit.attribution import gradient, integrated_gradients, occlusion
 from cnnaudit.attribution.incremental_forward import laid_out
-from cnnaudit.interventions.memory_format import bears_channels_last
+from cnnaudit.interventions.memory_format import bears_channels_last, choose_layout
 from cnnaudit.optimization import channel, maximize
 from cnnaudit.target import InputSpec
-from cnnaudit.target.layout import choose_layout
 from cnnaudit.target.pixels import PixelModel
 
 SHARING = {

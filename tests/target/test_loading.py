@@ -16,8 +16,8 @@ from torch import nn
 
 from cnnaudit.checks.audit_file import load_target
 from cnnaudit.core.errors import ModelError
+from cnnaudit.interventions.memory_format import choose_layout
 from cnnaudit.target import InputSpec
-from cnnaudit.target.layout import choose_layout
 from cnnaudit.target.model_sources import ModelSource, load
 from cnnaudit.target.pixels import PixelModel
 from cnnaudit.target.weights import load_weights
