@@ -46,8 +46,8 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
 
 def _rebuild(folder: Path, run: str, status: int) -> None:
     """Write the reports of a run that did not reach its end, and say what was lost."""
-    from cnnaudit.report import terminal_summary
     from cnnaudit.plugin.results import journals, write
+    from cnnaudit.report import terminal_summary
 
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
     print(f"\nThe run ended before its end ({how}): it was killed, or the model ended the process.", file=sys.stderr)

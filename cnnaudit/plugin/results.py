@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, ReportError
-from cnnaudit.core.wording import one_line
 from cnnaudit.core.records import Record
+from cnnaudit.core.wording import one_line
 
 if TYPE_CHECKING:
     from cnnaudit.report import Report

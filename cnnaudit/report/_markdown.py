@@ -117,12 +117,8 @@ def _blocks(report: Report) -> Iterator[str]:
     for entry in found:
         if entry.kind == "inconclusive" and entry.finding.gate and entry not in hints:
             yield _told(entry)
-    groups: tuple[tuple[tuple[Status, ...], bool], ...] = (
-        (("expected", "trait"), True),
-        (("inconclusive",), False),
-        (("passed", "skipped"), False),
-    )
-    for kinds, plain in groups:
+    groups: tuple[tuple[Status, ...], ...] = (("expected", "trait"), ("inconclusive",), ("passed", "skipped"))
+    for kinds in groups:
         those = [entry for entry in found if entry.kind in kinds]
         if those and kinds == ("expected", "trait"):
             yield _table(those)

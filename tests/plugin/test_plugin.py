@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -88,7 +89,8 @@ def project(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     for place in ("checks.audit_file.read", "checks.audit_file.load_target", "checks.run.catalogue_of"):
         module, _, name = f"cnnaudit.{place}".rpartition(".")
-        monkeypatch.setattr(sys.modules[module], name, getattr(sys.modules[module], name))  # the stub's work is undone
+        home = importlib.import_module(module)
+        monkeypatch.setattr(home, name, getattr(home, name))  # the stub's work is undone
     pytester.syspathinsert()
     pytester.makepyfile(stub=STUB, demo=CHECKS)
     pytester.makeini("[pytest]\naddopts = -p stub -p no:randomly -p no:cacheprovider")
