@@ -38,10 +38,12 @@ def load_target(path: str | Path) -> AuditTarget:
         torch.Size([4, 10])
     """
     from cnnaudit.interventions.memory_format import choose_layout
+    from cnnaudit.target.pixels import PixelModel
     from cnnaudit.target.probe import two_images
 
     target = config.load_target(path, known_ids)
-    choose_layout(target.model, two_images(target.input, target.splits).to(target.device))
+    if isinstance(target.model, PixelModel):
+        choose_layout(target.model, two_images(target.input, target.splits).to(target.device))
     return target
 
 

@@ -151,7 +151,7 @@ class CheckContext:
     def _most_images(self) -> int:
         """The images of the largest split that the check asks for."""
         splits = self.target.splits
-        asked = [name for name in self.check.needs if name in splits] or list(splits)
+        asked: list[str] = [name for name in self.check.needs if name in splits] or list(splits)
         return max((len(splits[name].labels) for name in asked), default=0)
 
     def judge_share(self, successes: int, n: int, **details: Any) -> Finding:

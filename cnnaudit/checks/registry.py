@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cnnaudit.checks.context import CheckContext
 from cnnaudit.core.errors import UnsupportedError
@@ -17,6 +17,7 @@ from cnnaudit.core.profiles import PROFILES, Profile, profile_named
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
+T = TypeVar("T")
 Need = Literal["train", "validation", "metadata", "inside"]
 Body = Callable[[CheckContext], "Finding | list[Finding]"]
 Builder = Callable[[int], "AuditTarget"]
@@ -154,17 +155,20 @@ class Check:
     @property
     def plants(self) -> tuple[Plant, ...]:
         """The planted defects of this check, from the `PLANTS` of its module."""
-        return tuple(plant for plant in self._beside("PLANTS") if plant.check in ("", self.id))
+        return tuple(plant for plant in self._beside("PLANTS", Plant) if plant.check in ("", self.id))
 
     @property
     def populations(self) -> tuple[Population, ...]:
         """The clean populations of this check, from the `POPULATIONS` of its module."""
-        return tuple(population for population in self._beside("POPULATIONS") if population.check in ("", self.id))
+        return tuple(
+            population for population in self._beside("POPULATIONS", Population) if population.check in ("", self.id)
+        )
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The `[part]`s that plants and populations name, each with a null of its own; empty where none is named."""
-        named = [part for item in (*self.populations, *self.plants) for part in item.parts]
+        named = [part for population in self.populations for part in population.parts]
+        named += [part for plant in self.plants for part in plant.parts]
         return tuple(dict.fromkeys(named))
 
     @property
@@ -197,9 +201,9 @@ class Check:
                 return target.inside_reason or "the model's inside cannot be observed"
         return ""
 
-    def _beside(self, name: str) -> Sequence[Plant] | Sequence[Population]:
-        found: Sequence[Plant] | Sequence[Population] = getattr(sys.modules.get(self.module), name, ())
-        return found
+    def _beside(self, name: str, kind: type[T]) -> list[T]:
+        """What the list of that name in the check's module holds."""
+        return [item for item in getattr(sys.modules.get(self.module), name, ()) if isinstance(item, kind)]
 
 
 def check(

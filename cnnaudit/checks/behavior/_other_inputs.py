@@ -158,8 +158,8 @@ def paired_gain(name: str, before: np.ndarray, after: np.ndarray, below: float, 
 
 def _same(one: InputSpec, other: InputSpec) -> bool:
     """Whether both feed the network the same numbers."""
-    fields = [(spec.scale, *_wide(spec.mean, spec), *_wide(spec.std, spec)) for spec in (one, other)]
-    return one.order == other.order and bool(np.allclose(*fields))
+    mine, theirs = ((spec.scale, *_wide(spec.mean, spec), *_wide(spec.std, spec)) for spec in (one, other))
+    return one.order == other.order and bool(np.allclose(mine, theirs))
 
 
 def _ordered(values: Sequence[float], order: str, spec: InputSpec | None = None) -> tuple[float, ...]:

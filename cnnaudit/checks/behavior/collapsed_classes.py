@@ -152,7 +152,7 @@ def _too_few(labels: np.ndarray, context: CheckContext) -> bool:
     """Whether no class could be cleared, even if it were predicted exactly as often as it occurs."""
     n, counts = len(labels), np.unique(np.unique(labels, return_counts=True)[1])
     lows = [proportion_interval(int(count), n, context.confidence)[0] * n / count for count in counts]
-    return max(lows) < context.tolerance
+    return bool(max(lows) < context.tolerance)
 
 
 def _word(balance: Balance, tolerance: float) -> str:

@@ -237,7 +237,8 @@ def _correlations(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     mean, square = (functional.avg_pool2d(of, size, stride=1).flatten(1) for of in (reached, reached**2))
     spread, other_spread = inner.norm(dim=1, keepdim=True) / pixels**0.5, (square - mean**2).clamp(min=0).sqrt()
     scores = products / pixels / (spread * other_spread).clamp(min=1e-12)
-    return scores * (spread >= _FLAT) * (other_spread >= _FLAT)
+    told: torch.Tensor = scores * (spread >= _FLAT) * (other_spread >= _FLAT)
+    return told
 
 
 def _blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:

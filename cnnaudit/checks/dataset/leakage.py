@@ -199,7 +199,7 @@ def _shown(target: AuditTarget, validation: Scan, train: Scan, copies: Copies, s
         evidence.table("Copies by class", ["class", "validation images", "exact copies", "near copies"], counts),
     ]
     if len(copied):
-        pairs = [[*names(row), bool(copies.exact[row]), round(float(copies.similarity[row]), 4)] for row in copied]
+        pairs = [[*names(int(row)), bool(copies.exact[row]), round(float(copies.similarity[row]), 4)] for row in copied]
         columns = ["validation image", "training image", "same pixels", "similarity"]
         found.append(evidence.table("All copies", columns, pairs[:MOST_ROWS], file="copies.csv"))
     return found
