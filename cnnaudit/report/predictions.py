@@ -66,7 +66,7 @@ def predictions(target: AuditTarget, images: int | None, seed: int) -> dict[str,
 
 def sample_split(target: AuditTarget) -> str:
     """The split whose predictions a report holds: validation, where the target has it."""
-    return "validation" if "validation" in target.splits else next(iter(target.splits))
+    return "validation" if "validation" in target.splits else next(iter(target.splits), "validation")
 
 
 def _strip(labels: np.ndarray) -> list[int]:

@@ -26,14 +26,14 @@ from types import SimpleNamespace
 import cnnaudit.checks.audit_file
 import cnnaudit.checks.run
 from cnnaudit.core.errors import ConfigError, ModelError
-from cnnaudit.expectations import Expectation
+from cnnaudit.core.expectations import Expectation
 from cnnaudit.target import AuditTarget, InputSpec
 
 def read(path):
     raw = tomllib.loads(Path(path).read_text())
     if "problems" in raw:
         raise ConfigError(raw["problems"], str(path))
-    return SimpleNamespace(**raw)
+    return SimpleNamespace(**{"check_modules": (), **raw})
 
 def load_target(path):
     raw = tomllib.loads(Path(path).read_text())
@@ -207,11 +207,11 @@ def test_a_failure_says_fact_number_and_remedy_without_a_traceback(project):
     assert "Traceback" not in result.stdout.str() and "def test_" not in result.stdout.str()
 
 
-def test_an_inconclusive_outcome_says_how_many_images_would_decide(project):
+def test_an_inconclusive_outcome_says_what_would_decide(project):
     project.suite("demo.inconclusive")
     project.config()
     result = project.run("suites", "--audit-config", "audit.toml", "--audit-strict")
-    result.stdout.fnmatch_lines(["It is a inconclusive.", "*About * images would decide; this run had 500."])
+    result.stdout.fnmatch_lines(["It is a inconclusive.", "*Undecided after 500 images; the split has no more images."])
 
 
 def test_a_test_of_several_findings_takes_the_worst_and_names_the_others(project):
