@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -232,7 +233,7 @@ def check(
 
     def wrap(body: Body) -> Check:
         name = id or ".".join(body.__module__.split(".")[-2:])
-        if not all(part.isidentifier() for part in name.split(".")) or name.count(".") != 1:
+        if not re.fullmatch(r"[A-Za-z]\w*\.[A-Za-z][\w+-]*", name, re.ASCII):
             raise ValueError(f"{name!r}: expected an id such as 'dataset.leakage', a family and a name")
         if isinstance(tolerance, Mapping) and set(tolerance) != set(PROFILES):
             raise ValueError(f"{name}: a tolerance per profile needs {sorted(PROFILES)}, got {sorted(tolerance)}")
