@@ -1,4 +1,4 @@
-"""The check of optimized images: planted defects fail, clean twins pass, and what cannot be asked is said."""
+"""The check of optimized images: what its findings show, and what cannot be asked is said."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,6 @@ def target(model, shape=(1, 20, 20), n=20, inside=True):
 
 def parts(found):
     return {finding.part: finding for finding in found}
-
-
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_the_planted_defect_fails_and_its_twin_passes(plant):
-    for build, verdict in ((plant.defect, "fail"), (plant.twin, "pass")):
-        assert parts(check_neuron_optimum(build(0), confidence=0.997))[plant.part].verdict == verdict
 
 
 def test_defective_entrances_answer_as_the_open_one():
