@@ -81,9 +81,7 @@ def test_no_file_names_a_machine_path():
 def test_every_folder_of_modules_is_a_package_and_so_in_the_wheel():
     for folder in ("cnnaudit", "suites", "baselines"):
         for path in (ROOT / folder).rglob("*.py"):
-            assert (path.parent / "__init__.py").is_file(), (
-                f"{path.parent} has no __init__.py"
-            )
+            assert (path.parent / "__init__.py").is_file(), f"{path.parent} has no __init__.py"
 
 
 def test_the_version_is_told_once_everywhere():

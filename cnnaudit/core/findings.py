@@ -57,7 +57,7 @@ class Finding:
         needed_n: how many observations would decide an inconclusive finding; None where the target has no more.
         detectable_effect: the statistic nearest the tolerance that this `n` could have told apart from it.
         expected: the reason given in the target's file, where the failure is expected.
-        hint: the cause on this target, where the check found it out, in one sentence; shown first, whatever the verdict.
+        hint: the cause on this target, where the check found it out, in one sentence; shown whatever the verdict.
         evidence: tables and figure data, as made by `cnnaudit.core.evidence`.
 
     Raises:

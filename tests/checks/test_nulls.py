@@ -21,7 +21,7 @@ def stored(tmp_path, monkeypatch):
     """A check whose parts were measured, except `lime`, and the file of its null in a format."""
 
     def store(schema, named=True):
-        @check("demo.methods", question="?", statistic="s", unit="share", direction="at_most", tolerance=0.5, gate=False,
+        @check("demo.methods", question="?", statistic="s", unit="s", direction="at_most", tolerance=0.5, gate=False,
                remedy="", reference="")  # fmt: skip
         def methods(context):
             return []

@@ -212,8 +212,8 @@ def test_a_module_without_checks_is_refused(tmp_path):
 
 
 def test_an_id_names_its_file():
-    for check in catalogue().values():
-        assert check.module == f"cnnaudit.checks.{check.id}"
+    for known in catalogue().values():
+        assert known.module == f"cnnaudit.checks.{known.id}"
 
 
 def test_results_are_remembered_for_all_checks_of_a_run():

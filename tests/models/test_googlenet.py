@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from cnnaudit.checks.audit_file import load_target
 from cnnaudit.core.errors import ModelError
 from cnnaudit.interventions import calls, record
 from cnnaudit.models import googlenet, load_googlenet_weights, mnist_cnn, vgg4, vgg16
-from cnnaudit.checks.audit_file import load_target
 
 LAYERS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 
