@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cnnaudit.checks._catalogue import catalogue
+from cnnaudit.checks._catalogue import catalogue, former_ids
 from cnnaudit.target import AuditTarget, config
 from cnnaudit.target.config import AuditFile
 
@@ -21,7 +21,7 @@ def read(path: str | Path) -> AuditFile:
         >>> read("fixtures/targets/digits-lenet.toml").claims.polarity
         False
     """
-    return config.read(path, known_ids)
+    return config.read(path, known_ids, former_ids())
 
 
 def load_target(path: str | Path) -> AuditTarget:
@@ -37,7 +37,7 @@ def load_target(path: str | Path) -> AuditTarget:
         >>> target.logits(target.sample("validation", 4)[0]).shape
         torch.Size([4, 10])
     """
-    return config.load_target(path, known_ids)
+    return config.load_target(path, known_ids, former_ids())
 
 
 def known_ids(modules: Sequence[str], folder: Path) -> Collection[str]:

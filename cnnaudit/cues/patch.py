@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues.excess import excess
+from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.protocol import Cue, check_images, check_pair, gray
-from cnnaudit.cues.search import Candidate, Halves, Search, Trial, nobody, search_classes
-from cnnaudit.cues.use import Model, Sample
+from cnnaudit.cues.search import Candidate, Effort, Halves, Search, Trial, judged_classes, nobody, search_classes
 
 #: Side of a patch in pixels.
 SIDE = 5
@@ -133,31 +134,36 @@ def search_patches(
     tolerance: float,
     rng: np.random.Generator,
     *,
-    most: int = 60,
+    effort: Effort | None = None,
     confidence: float = 0.95,
 ) -> Search:
     """Which patch, wherever it stands, gives a class away and moves predictions to it; as `search_windows`.
 
-    The shared patch is found on both splits and its gain confirmed on one half of the images.
+    The shared patch is found on one half of both splits; its constancy, gain and loss are measured on the other.
 
     Raises:
-        UnsupportedError: images smaller than the patch.
+        UnsupportedError: images smaller than the patch, or fewer than two classes with images enough to compare.
     """
-    shared = shared_patches((train.images, train.labels), (validation.images, validation.labels), classes)
-    present = set(np.unique(train.labels).tolist()) & set(np.unique(validation.labels).tolist())
-    candidates = {
-        k: Candidate(shared[k].constancy, shared[k].patch.carriers) if k in shared else Candidate(0.0, nobody)
-        for k in present
-    }
-
-    def propose(class_index: int, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
-        return shared[class_index].patch, ()
-
+    _check_size(train.images)
+    train, validation, not_judged = judged_classes(train, validation, classes)
     halves = Halves.of(train, validation, rng)
-    parts = search_classes(
-        model, halves, candidates, classes, tolerance, propose, rng, most=most, confidence=confidence
-    )
-    return Search(*parts)
+    first, second = ((part.images, part.labels) for part in halves.search)
+    shared = shared_patches(first, second, classes)
+    present = np.unique(train.labels).tolist()
+    joint = 1 - (1 - confidence) / len(present)
+    candidates = {}
+    for k in present:
+        patch = shared[k].patch if k in shared else None
+        carriers = patch.carriers if patch else nobody
+        candidates[k] = Candidate(excess(carriers, halves.confirm, k, joint, confidence), carriers, patch)
+
+    def propose(candidate: Candidate, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
+        assert isinstance(candidate.pattern, Patch)  # a class without one is cleared by its constancy
+        return candidate.pattern, ()
+
+    start = model.passes
+    found, why = search_classes(model, halves, candidates, tolerance, propose, rng, effort or Effort(), confidence)
+    return Search(found, {**not_judged, **why}, model.passes - start, candidates, halves)
 
 
 def _check_size(images: Tensor) -> None:
