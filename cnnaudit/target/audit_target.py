@@ -52,6 +52,7 @@ class Claims:
         scale: a factor above 1; they hold while it is shown up to that many times larger or smaller.
         noise: they hold under Gaussian noise of up to that standard deviation, for pixels in [0, 1].
         polarity: they hold when black and white are exchanged.
+        independent_of: they rest on none of these cues: `color`, `tone`, `spectrum`, `noise`, `compression`, `file`.
     """
 
     accuracy: float | None = None
@@ -60,6 +61,7 @@ class Claims:
     scale: float | None = None
     noise: float | None = None
     polarity: bool = False
+    independent_of: tuple[str, ...] = ()
 
 
 class Split(Protocol):
