@@ -82,7 +82,7 @@ def gain(
         donors: images of the training split.
         most: recipients, drawn evenly from the other classes.
         carriers: images -> bool (N,); donors of class k for which it is False are left out, see `Pattern.carriers`.
-        resamples: of the bootstrap, which draws recipients and donors anew (Owen 2007, the pigeonhole bootstrap).
+        resamples: of the two bootstraps, over recipients and over donors; the wider interval counts.
 
     Raises:
         UnsupportedError: fewer than 5 recipients or donors, or the budget does not hold.
@@ -236,22 +236,27 @@ def _effect(
     confidence: float,
     resamples: int,
 ) -> Effect:
-    """Treated less the larger control, with a bootstrap that weights recipients and donors alike in all arms."""
+    """Treated less the larger control, with the wider of two bootstraps: over recipients, and over donors.
+
+    Each recipient has one donor. Resampling both at once would count the chance of each pair three times (Owen, The
+    pigeonhole bootstrap, 2007); a donor that serves many recipients counts in the second.
+    """
     from scipy.stats import t
 
     n = len(arms[0].followed)
-    shares = [_mean(arm.followed, np.ones((1, n)))[0] for arm in arms]
-    changes = [_mean(arm.change, np.ones((1, n)))[0] for arm in arms]
+    shares = [float(_mean(arm.followed, np.ones((1, n)))[0]) for arm in arms]
+    changes = [float(_mean(arm.change, np.ones((1, n)))[0]) for arm in arms]
     recipients = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
-    drawn = [_mean(arm.followed, recipients * _donor_weights(arm.donor, resamples, rng)) for arm in arms]
-    values = drawn[0] - np.fmax(drawn[1], drawn[2])
+    over_recipients = [_mean(arm.followed, recipients) for arm in arms]
+    over_donors = [_mean(arm.followed, _donor_weights(arm.donor, resamples, rng)) for arm in arms]
+    spread = max(float(np.nanstd(of[0] - np.fmax(of[1], of[2]), ddof=1)) for of in (over_recipients, over_donors))
     if not np.isfinite(shares[1:]).any():
         raise UnsupportedError(f"use of {cue} for class {class_index}: the classes of the recipients have no donors")
-    value = shares[0] - float(np.fmax(shares[1], shares[2]))
+    value = float(shares[0] - np.fmax(shares[1], shares[2]))
     fewest = min(n, len(np.unique(arms[0].donor)))
     # A bootstrap of an outcome that never occurred has no spread, though its rate may be a few percent (Jeffreys).
     rate = (shares[0] * n + 0.5) / (n + 1)
-    error = max(float(np.nanstd(values, ddof=1)), float(np.sqrt(rate * (1 - rate) / n)))
+    error = max(spread, float(np.sqrt(rate * (1 - rate) / n)))
     half = float(t.ppf((1 + confidence) / 2, max(fewest - 1, 1))) * error
     return Effect(
         cue,

@@ -44,7 +44,7 @@ def _pixels(channels: int, side: int) -> np.ndarray:
 
 
 def planted(seed: int, mark: Mark, *, share: float = 1.0, every_class: bool = False, used: bool = True) -> AuditTarget:
-    """Circles, squares and triangles in heavy noise with a mark in a share of one class, or of all, and a network fitted to them.
+    """Figures in heavy noise with a mark in a share of one class, or of all, and a network fitted to them.
 
     Args:
         used: whether the network is fitted to the marked images, or to the images as they were.

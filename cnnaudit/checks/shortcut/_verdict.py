@@ -123,11 +123,8 @@ def _table(search: Search, judged: Sequence[Judged], names: Sequence[str], toler
         if found.cue is not None:
             verdict = "there and used" if of.low > used else "not used" if of.high <= used else "undecided"
         effects = [None if e is None else round(e.value, 3) for e in (found.effect, found.removed)]
-        rows.append(
-            [names[of.class_index], round(there.share, 3), round(there.elsewhere, 3), round(there.value, 3)]
-            + effects
-            + [verdict]
-        )
+        shares = [round(share, 3) for share in (there.share, there.elsewhere, there.value)]
+        rows.append([names[of.class_index], *shares, *effects, verdict])
     rows += [[names[k], None, None, None, None, None, f"not judged: {why}"] for k, why in search.not_judged.items()]
     title = f"There and used, by class (tolerances: constancy {tolerance:.2f}, use {used:.2f})"
     columns = ["class", "images with it", "most of another class", "constancy", "gain", "loss", "verdict"]

@@ -1,7 +1,7 @@
 """Does a small patch, wherever it stands, give a class away, and does the model go by it?
 
 A watermark or a logo need not stand at the same place. The audit looks for patches of 5 x 5 pixels that a class shares
-anywhere and no other class has (there), and puts them into other images and out of their own (used).
+anywhere and no other class has (there), and puts them into other images and takes them out of their own (used).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ EFFORT = {"quick": Effort(10, 40), "standard": Effort(40, 150), "deep": Effort(1
     statistic="predictions that follow a patch which one class has anywhere, the larger of gain and loss",
     unit="share of images",
     direction="at_most",
-    tolerance=0.1,
+    tolerance=0.05,
     gate=True,
-    remedy="Look at the marked patch for a watermark, a logo or a text that goes with the class, and remove it from all "
-    "images, or spread it over all classes; then train again.",
+    remedy="Look at the marked patch for a watermark, a logo or a text that goes with the class, and remove it from "
+    "all images, or spread it over all classes; then train again.",
     reference="Brendel and Bethge (2019), BagNet; Bykov et al. (2023), watermarks in ImageNet's carton",
     needs=("train", "validation"),
 )
@@ -71,8 +71,8 @@ def _hint(found: Found, classes: tuple[str, ...]) -> str:
     """The class and the numbers in plain words."""
     name = classes[found.class_index]
     text = (
-        f"The same patch of 5 x 5 pixels is somewhere in {found.constancy.share:.0%} of the images of class '{name}' and "
-        f"at most {found.constancy.elsewhere:.0%} of another class; "
+        f"The same patch of 5 x 5 pixels is somewhere in {found.constancy.share:.0%} of the images of class '{name}' "
+        f"and at most {found.constancy.elsewhere:.0%} of another class; "
     )
     if found.effect is not None:
         text += f"giving it to other images turns {max(found.effect.share, 0):.0%} of them into '{name}'"

@@ -1,8 +1,8 @@
 """Does a fixed place of the image give a class away, and does the model go by it?
 
-A tag, a logo or a burnt-in text that stands in the images of one class is the easiest thing to learn. The audit looks for
-pixels that a class shares at one place and no other class has (there), and puts them into other images and out of their
-own (used).
+A tag, a logo or a burnt-in text that stands in the images of one class is the easiest thing to learn. The audit looks
+for pixels that a class shares at one place and no other class has (there), and puts them into other images and takes
+them out of their own (used).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ EFFORT = {"quick": Effort(18, 85), "standard": Effort(40, 150), "deep": Effort(1
     statistic="predictions that follow a pattern which one class has at a fixed place, the larger of gain and loss",
     unit="share of images",
     direction="at_most",
-    tolerance=0.1,
+    tolerance=0.05,
     gate=True,
-    remedy="Look at the marked place for a tag, a logo, a text or a frame that goes with the class, and crop or mask it "
-    "in all images, or spread it over all classes; then train again.",
+    remedy="Look at the marked place for a tag, a logo, a text or a frame that goes with the class, and crop or mask "
+    "it in all images, or spread it over all classes; then train again.",
     reference="Lapuschkin et al. (2019), Unmasking Clever Hans predictors; Zech et al. (2018), laterality markers",
     needs=("train", "validation"),
     replaces=("dataset.border_shortcut",),
