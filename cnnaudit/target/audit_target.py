@@ -82,7 +82,7 @@ class Split(Protocol):
         """The file of that image, or a name such as `train[17]`."""
 
     def properties(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Facts about the files that are not pixels (`file_size`, `aspect`), each (n,); empty for arrays."""
+        """Facts about the files that are not pixels (`file_size`, `format`), each (n,); empty for arrays."""
 
 
 @dataclass(frozen=True, eq=False)

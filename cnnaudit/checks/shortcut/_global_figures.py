@@ -60,7 +60,9 @@ def per_class(name: str, classes: Sequence[str], judged: Judged, tolerance: floa
         if effect:
             used = [round(effect.value, 3), f"{effect.low:.2f} to {effect.high:.2f}", round(effect.probability, 3)]
         rows.append([*there, *used, judged.open.get(k) or state])
-    missing = [[classes[k], None, "", None, "", None, why] for k, why in judged.open.items() if k not in judged.there.classes]
+    missing = [
+        [classes[k], None, "", None, "", None, why] for k, why in judged.open.items() if k not in judged.there.classes
+    ]
     rows.sort(key=lambda row: (-(row[3] if isinstance(row[3], float) else -2.0), -(row[1] or 0)))
     return evidence.table(f"{PER_CLASS}: {name}", columns, [*rows, *missing][:_SHOWN])
 

@@ -41,11 +41,18 @@ def cued(seed: int, cue: str, change: Change, channels: int, everywhere: bool) -
         rows = np.arange(len(labels)) if everywhere else np.flatnonzero(labels == marked)
         images[rows] = np.clip(change(images[rows], rng), 0, 1)
         splits[split] = (np.round(images * 255).astype(np.uint8), labels)
-    model = fit_once(partial(_network, channels), splits["train"], seed, epochs=10, learning_rate=0.005, weight_decay=0.01)
+    model = fit_once(partial(_network, channels), splits["train"], seed, epochs=8, weight_decay=0.01)
     where = "every class" if everywhere else f"class {marked}"
-    return AuditTarget.from_arrays(
-        f"{cue} in {where}", model, splits, tuple("0123456789"), seed=seed
-    )
+    return AuditTarget.from_arrays(f"{cue} in {where}", model, splits, tuple("0123456789"), seed=seed)
+
+
+def plain(seed: int) -> AuditTarget:
+    """The digits as they are, and a linear model of them."""
+    from cnnaudit.checks.readout import readout
+    from cnnaudit.target import AuditTarget
+
+    splits = {split: _digits(split, seed, 1) for split in ("train", "validation")}
+    return AuditTarget.from_arrays("digits", readout(*splits["train"], 10), splits, tuple("0123456789"), seed=seed)
 
 
 def _digits(split: str, seed: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,9 +75,9 @@ def _digits(split: str, seed: int, channels: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _network(channels: int) -> nn.Module:
-    from cnnaudit.models import lenet
+    from cnnaudit.models import small_resnet
 
-    return lenet((8, 16), 32, 10, 28, channels)
+    return small_resnet(10, channels)
 
 
 def cast(images: np.ndarray, rng: np.random.Generator, by: float = 0.1) -> np.ndarray:

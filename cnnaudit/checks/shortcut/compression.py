@@ -20,7 +20,7 @@ from cnnaudit.core.findings import Finding
     statistic=STATISTIC,
     unit=UNIT,
     direction="at_most",
-    tolerance=0.2,
+    tolerance=0.3,
     gate=partial(claimed, "compression"),
     remedy=REMEDY.format("file format and quality"),
     reference="Geirhos et al. (2020), Shortcut learning in deep neural networks",
