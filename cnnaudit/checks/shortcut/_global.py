@@ -172,7 +172,7 @@ def search(context: CheckContext, name: str) -> Judged:
 
 
 def there_only(context: CheckContext, features: Mapping[str, np.ndarray]) -> tuple[Availability, dict[str, np.ndarray]]:
-    """Availability of a cue that cannot be transplanted, from what it reads of both splits' first halves; the labels."""
+    """Availability of a cue that cannot be transplanted, from both splits' first halves; with the labels."""
     from cnnaudit.cues import availability
 
     labels = {split: of.there[1] for split, of in _halves(context).items()}
