@@ -73,7 +73,7 @@ def constancy(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], c
             f"constancy compares classes; {len(judged)} of {classes} have images both in training and in validation"
         )
     splits = [
-        _Split(split[0], torch.cat([edge_codes(batch) for batch in split[0].split(_BATCH)]), of, n)
+        _Split(split[0], torch.cat([edge_codes(batch) for batch in torch.split(split[0], _BATCH)]), of, n)
         for split, of, n in zip((train, validation), labels, counts)
     ]
     excess, best = _most_constant_codes(splits, _common(splits))
@@ -112,7 +112,8 @@ def _most_constant_codes(splits: list[_Split], common: Tensor) -> tuple[Tensor, 
 
 def _common(splits: list[_Split]) -> Tensor:
     """The codes that are nobody's pattern: flat, and plateaus of a level that a tenth of all pixels have."""
-    counts = sum(torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits)
+    each = [torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits]
+    counts = torch.stack(each).sum(dim=0)
     often = torch.nonzero(counts > BACKGROUND * sum(split.codes.numel() for split in splits)).flatten()
     return torch.cat([torch.tensor([FLAT], device=often.device), often + PLATEAU])
 

@@ -75,7 +75,7 @@ class Model:
         if not self.affords(len(images)):
             raise UnsupportedError(f"{len(images)} forward passes are needed and {self.left} are left of the budget")
         with torch.no_grad():
-            answers = torch.cat([self._predict(batch).detach().float().cpu() for batch in images.split(_BATCH)])
+            answers = torch.cat([self._predict(batch).detach().float().cpu() for batch in torch.split(images, _BATCH)])
         self.passes += len(images)
         if answers.ndim != 2 or len(answers) != len(images) or not bool(answers.isfinite().all()):
             raise ModelError(

@@ -62,7 +62,7 @@ class Patch:
         """Which images show at least 23 of the 25 signs at some place: bool (N,)."""
         wanted = torch.where(self.signs, 1.0, -1.0).to(images).flatten()
         found = []
-        for batch in images.split(_BATCH):
+        for batch in torch.split(images, _BATCH):
             signs, busy = _signs(batch)
             agreeing = (torch.where(signs, 1.0, -1.0).to(images.dtype) * wanted[:, None]).sum(dim=1)
             found.append(((agreeing >= 2 * AGREEMENT - SIDE**2) & busy).any(dim=1))
@@ -183,7 +183,7 @@ def _code_shares(images: Tensor, labels: np.ndarray, classes: int) -> tuple[np.n
     """Codes, and for each class the share of images that show one less the most of any other class: (M,), (M, K)."""
     sizes = np.bincount(labels, minlength=classes)
     codes, owners = [], []
-    for batch, of in zip(images.split(_BATCH), torch.as_tensor(labels).split(_BATCH)):
+    for batch, of in zip(torch.split(images, _BATCH), torch.split(torch.as_tensor(labels), _BATCH)):
         found = _codes(batch).cpu()
         new = found >= 0
         new[:, 1:] &= found[:, 1:] != found[:, :-1]  # once an image

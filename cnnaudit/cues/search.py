@@ -30,7 +30,7 @@ class Effort:
 
     Attributes:
         gains: recipients of the gain, 4 forward passes each.
-        losses: recipients of the loss, 2 1/3 forward passes each.
+        losses: recipients of the loss, 2 1/3 forward passes each; 0: it is not measured.
     """
 
     gains: int = 60
@@ -52,7 +52,8 @@ class Effort:
         return self._part(part), reached
 
     def _part(self, share: float) -> Effort:
-        return Effort(max(FEWEST, round(share * self.gains)), max(FEWEST, round(share * self.losses)))
+        losses = max(FEWEST, round(share * self.losses)) if self.losses else 0
+        return Effort(max(FEWEST, round(share * self.gains)), losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +249,8 @@ def _confirmed(
             return None
 
     reasons: list[str] = []
-    gained, lost = measure(gain, effort.gains), measure(loss, effort.losses)
+    gained = measure(gain, effort.gains)
+    lost = measure(loss, effort.losses) if effort.losses else None
     if gained is None and lost is None:
         raise UnsupportedError("; ".join(reasons))
     return Found(class_index, candidate.constancy, cue, gained, lost, tried)

@@ -161,7 +161,7 @@ def loss(
     same, _ = _donors(donors, class_index, carriers)
     other = np.flatnonzero(donors.labels != class_index)
     _refuse_few(min(len(same), len(other)), "donors", cue, class_index)
-    arms = []
+    arms: list[_Arm] = []
     for pool, n in ((_evenly(donors.labels, other, len(other), rng), len(taken)), (same, -(-len(taken) // 3))):
         chosen = np.full(len(taken), -1)
         chosen[:n] = _dealt(pool, n, rng)
@@ -171,7 +171,7 @@ def loss(
         arms.append(_Arm(left, moved, chosen))
     nothing = np.full(len(taken), np.nan)
     absent = _Arm(nothing, nothing, np.full(len(taken), -1))
-    return _effect(cue.name, class_index, (*arms, absent), len(other), share, rng, confidence, resamples)
+    return _effect(cue.name, class_index, (arms[0], arms[1], absent), len(other), share, rng, confidence, resamples)
 
 
 def _donors(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:

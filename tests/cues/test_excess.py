@@ -18,10 +18,12 @@ def carries(images):
 
 
 def test_newcombes_published_example():
-    first = Sample(torch.tensor([1.0] * 56 + [0.0] * 14 + [1.0] * 48 + [0.0] * 32).view(-1, 1, 1, 1), np.repeat([0, 1], [70, 80]))
+    first = Sample(
+        torch.tensor([1.0] * 56 + [0.0] * 14 + [1.0] * 48 + [0.0] * 32).view(-1, 1, 1, 1), np.repeat([0, 1], [70, 80])
+    )
     found = excess(carries, [first], 0)
     assert found.value == pytest.approx(0.2)
-    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe 1998, table II (a), method 10
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # table II (a), method 10
 
 
 def test_the_lesser_split_and_the_nearest_class_count():

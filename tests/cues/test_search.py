@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.cues import Effort, Model, Sample, search_patches, search_windows, shared_patches
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues import Effort, Model, Sample, search_patches, search_windows, shared_patches
 
 TAG = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
 MARK = torch.rand(5, 5, generator=torch.Generator().manual_seed(3)).round()

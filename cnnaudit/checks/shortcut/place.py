@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from cnnaudit.checks import CheckContext, check
@@ -54,6 +55,11 @@ def place(context: CheckContext) -> Finding:
     as it when the window of another class replaces theirs, less the same with another image of the class); see
     `cnnaudit.cues`. A class fails only where its constancy is beyond .30 and its use beyond the tolerance, each with
     its interval. A class whose constancy is within its tolerance counts as 0.
+
+    Measured at quick: constancy of all ordered pairs of classes at most .25 (CIFAR-10), .24 (Fashion-MNIST), and .35 on
+    digits enlarged from 8 x 8; tags 3 x 3 in a class .75 to 1.0, in half of it .27 (white, in the corner of CIFAR-10)
+    to .52. Of 24 clean networks none failed. Of 13 networks on MNIST, Fashion-MNIST and CIFAR-10 for which a tag was
+    worth .2 of recall or more, 12 failed; the other was inconclusive. Of 6 for which it was worth less, none failed.
     """
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
@@ -113,10 +119,11 @@ def _shown(context: CheckContext, search: Search, worst: Found | None) -> list[E
     return [*shown, *_pictures.places_tried(worst), constant]
 
 
-def _limited(values: Tensor) -> Tensor:
+def _limited(values: Tensor) -> np.ndarray:
     """A map of at most 56 x 56 cells, the largest value of each."""
     size = [min(56, side) for side in values.shape]
-    return torch.nn.functional.adaptive_max_pool2d(values.float()[None, None], size)[0, 0].cpu().numpy()  # type: ignore[no-any-return]
+    limited: np.ndarray = torch.nn.functional.adaptive_max_pool2d(values.float()[None, None], size)[0, 0].cpu().numpy()
+    return limited
 
 
 PLANTS = place_plants()

@@ -86,7 +86,7 @@ def target_of(images, labels, classes, answer):
         def forward(self, x):
             return answer(x)
 
-    parts = {split: (images, labels) for split in ("train", "validation")}
+    parts = dict.fromkeys(("train", "validation"), (images, labels))
     return AuditTarget.from_arrays("poor", Model(), parts, [str(k) for k in range(classes)])
 
 
@@ -101,7 +101,7 @@ POOR = {
     "smaller than a window": (RANDOM.random((200, 1, 3, 3)), np.arange(200) % 2, 2),
     "constant": (np.full((200, 1, 16, 16), 0.4), np.arange(200) % 2, 2),
     "a thousand classes": (RANDOM.random((1000, 1, 16, 16)), np.arange(1000), 1000),
-    "five channels": (RANDOM.random((200, 5, 16, 16)), np.arange(200) % 2, 2),
+    "five channels": (RANDOM.random((800, 5, 16, 16)), np.arange(800) % 2, 2),
 }
 
 
