@@ -52,6 +52,10 @@ def patch(context: CheckContext) -> Finding:
     Used: the gain, as `shortcut.place` has it, with the patch put on the place that resembles it most. The loss does
     not count: honest content can be constant as a patch (trousers against sneakers .88), and is lost easily. A class
     fails only where its constancy is beyond .50 and its gain beyond the tolerance, each with its interval.
+
+    Measured at quick: of 23 clean networks none failed and 8 were inconclusive, with patches that are constant (up to
+    .88) and not used. A watermark that was worth .49 of recall on CIFAR-10 was inconclusive; in five networks that had
+    not learned theirs none failed. The power on photographs is not measured.
     """
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
