@@ -63,6 +63,16 @@ def known_checks(modules: Sequence[str] = ()) -> Mapping[str, Check]:
     return found
 
 
+def former_ids() -> Mapping[str, tuple[str, str]]:
+    """Ids of checks that another one replaces: its id, and the unit of its tolerance.
+
+    Example:
+        >>> former_ids()["dataset.border_shortcut"]
+        ('shortcut.place', 'share of images')
+    """
+    return {old: (check.id, check.unit) for check in _ours().values() for old in check.replaces}
+
+
 def family(name: str) -> list[Check]:
     """The checks of one of our families, in the order of their ids."""
     return [check for check in _ours().values() if check.family == name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cnnaudit.checks._catalogue import catalogue
+from cnnaudit.checks._catalogue import catalogue, former_ids
 from cnnaudit.target import AuditTarget, config
 from cnnaudit.target.config import AuditFile
 
@@ -21,7 +21,7 @@ def read(path: str | Path) -> AuditFile:
         >>> read("fixtures/targets/digits-lenet.toml").claims.polarity
         False
     """
-    return config.read(path, known_ids)
+    return config.read(path, known_ids, former_ids())
 
 
 def load_target(path: str | Path) -> AuditTarget:
@@ -41,7 +41,7 @@ def load_target(path: str | Path) -> AuditTarget:
     from cnnaudit.target.pixels import PixelModel
     from cnnaudit.target.probe import two_images
 
-    target = config.load_target(path, known_ids)
+    target = config.load_target(path, known_ids, former_ids())
     if isinstance(target.model, PixelModel):
         choose_layout(target.model, two_images(target.input, target.splits).to(target.device))
     return target

@@ -86,6 +86,7 @@ class Check:
         needs: what a target must have for the question to make sense; without it, `not_applicable`.
         exact: an arithmetic property without sampling error; it stands outside the correction.
         module: the module that defines it, which may hold `PLANTS` and `POPULATIONS`.
+        replaces: ids of former checks; audit files may still name them, see `former_ids`.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Check:
     needs: tuple[Need, ...] = ()
     exact: bool = False
     module: str = ""
+    replaces: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.id
@@ -220,12 +222,14 @@ def check(
     reference: str,
     needs: tuple[Need, ...] = (),
     exact: bool = False,
+    replaces: tuple[str, ...] = (),
 ) -> Callable[[Body], Check]:
     """Decorator: make a function `(context) -> Finding` a check.
 
     Args:
         id: `family.name`; without it, the last two parts of the module's name: `clinic/checks/scanner/brightness.py`
             holds `scanner.brightness`.
+        replaces: ids of former checks whose entries in audit files now speak of this one.
 
     Raises:
         ValueError: a tolerance per profile leaves one out, or the id is no `family.name`.
@@ -251,6 +255,7 @@ def check(
             needs,
             exact,
             body.__module__,
+            replaces,
         )
         # help() and doctest read the body's docstring; a frozen dataclass takes it through its __dict__
         made.__dict__.update(__doc__=body.__doc__, __name__=body.__name__, __module__=body.__module__)

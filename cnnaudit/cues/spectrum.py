@@ -44,7 +44,8 @@ class Spectrum:
         factors = (wanted / own.clamp_min(_LEAST)).sqrt() @ bands.flatten(1)
         factors = factors.view(len(images), 1, *images.shape[2:])
         factors[..., 0, 0] = 1
-        return torch.fft.ifft2(waves * factors).real.clamp(0, 1)
+        changed: Tensor = torch.fft.ifft2(waves * factors).real.clamp(0, 1)
+        return changed
 
 
 def radius(images: Tensor) -> Tensor:

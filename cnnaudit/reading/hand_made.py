@@ -23,7 +23,7 @@ def hand_made(images: torch.Tensor, properties: Mapping[str, np.ndarray] | None 
     dark pixels: share b of pixels whose gray value (mean over channels) is below .5; folded dark pixels: min(b, 1 - b),
     the same for an image and its negative; mean and spread (standard deviation) of the gray values; edges: mean
     absolute difference of neighboring gray values; the mean of each channel of a color image; then the files'
-    `properties` (size, aspect …) as they are.
+    `properties` that are numbers (size, aspect …) as they are.
 
     Example:
         >>> import torch
@@ -37,7 +37,8 @@ def hand_made(images: torch.Tensor, properties: Mapping[str, np.ndarray] | None 
     names += [f"mean of {color}" for color in ("red", "green", "blue")] if images.shape[1] == 3 else []
     features = dict(zip(names, columns.T))
     for name, column in (properties or {}).items():
-        features[name.replace("_", " ")] = np.asarray(column, dtype=float)
+        if np.asarray(column).dtype.kind in "biuf":
+            features[name.replace("_", " ")] = np.asarray(column, dtype=float)
     return features
 
 

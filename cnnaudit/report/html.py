@@ -254,6 +254,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
     return str(value)
 
 

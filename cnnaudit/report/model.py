@@ -117,7 +117,7 @@ def describe(target: AuditTarget) -> dict[str, Any]:
         "source": _portable(target.source),
         "classes": list(target.classes),
         "input": asdict(target.input) | {"size": list(target.input.size)},
-        "claims": {key: value for key, value in asdict(target.claims).items() if value not in (None, False)},
+        "claims": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(target.claims).items() if v},
         "splits": {name: _count(target, name) for name in sorted(target.splits)},
         "expected": [
             {"check": entry.check, "reason": entry.reason, "until": entry.until.isoformat() if entry.until else None}

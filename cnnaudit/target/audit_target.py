@@ -52,6 +52,7 @@ class Claims:
         scale: a factor above 1; they hold while it is shown up to that many times larger or smaller.
         noise: they hold under Gaussian noise of up to that standard deviation, for pixels in [0, 1].
         polarity: they hold when black and white are exchanged.
+        independent_of: they rest on none of these cues: `color`, `tone`, `spectrum`, `noise`, `compression`, `file`.
     """
 
     accuracy: float | None = None
@@ -60,6 +61,7 @@ class Claims:
     scale: float | None = None
     noise: float | None = None
     polarity: bool = False
+    independent_of: tuple[str, ...] = ()
 
 
 class Split(Protocol):
@@ -80,7 +82,7 @@ class Split(Protocol):
         """The file of that image, or a name such as `train[17]`."""
 
     def properties(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Facts about the files that are not pixels (`file_size`, `aspect`), each (n,); empty for arrays."""
+        """Facts about the files that are not pixels (`file_size`, `format`), each (n,); empty for arrays."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from cnnaudit.core.wording import nearest, one_line
 from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.target.config_text import parse, shown, shown_key
+from cnnaudit.target.former_ids import NO_FORMER_IDS, FormerIds, rename
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
 
 KnownIds = Callable[[Sequence[str], Path], Collection[str]]
@@ -65,11 +66,12 @@ class AuditFile:
         return self.model.name
 
 
-def read(path: str | Path, known_ids: KnownIds) -> AuditFile:
+def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORMER_IDS) -> AuditFile:
     """The audit file, checked as a whole without loading the model, the images or torch.
 
     Args:
         known_ids: the ids that the file may name, for the modules of checks and the folder of the file.
+        former_ids: ids of former checks, see `former_ids.rename`.
 
     Raises:
         ConfigError: the file is missing, is no TOML, or has keys or values that are not accepted; `problems`
@@ -85,6 +87,7 @@ def read(path: str | Path, known_ids: KnownIds) -> AuditFile:
     except AuditError as error:
         problems.append(str(error))
         known = known_ids((), path.parent.resolve())
+    rename(raw, known, former_ids, path, problems)
     ignore, overrides = _checks(raw.get("checks", {}), known, problems)
     expected = _expected(raw.get("expected", []), known, problems)
     _resolve_files(tables, path.parent, problems)
@@ -108,7 +111,7 @@ def read(path: str | Path, known_ids: KnownIds) -> AuditFile:
     )
 
 
-def load_target(path: str | Path, known_ids: KnownIds) -> AuditTarget:
+def load_target(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORMER_IDS) -> AuditTarget:
     """The target of an audit file: its model, asked for a first answer, and its data, read lazily.
 
     Raises:
@@ -116,7 +119,7 @@ def load_target(path: str | Path, known_ids: KnownIds) -> AuditTarget:
         ModelError: the model cannot be loaded, or does not answer the file's logits for the file's images.
         DataError: the data cannot be read or do not fit the classes.
     """
-    file = read(path, known_ids)
+    file = read(path, known_ids, former_ids)
     try:
         return _load(file)
     except AuditError as error:

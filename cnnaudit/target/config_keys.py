@@ -18,8 +18,12 @@ LARGEST_SIDE = 8192  # pixels; one image of that size takes 800 MB
 LARGEST_NUMBER = 1_000_000
 
 
+#: What `claims.independent_of` may name: properties of the whole image or its file, each a check `shortcut.NAME`.
+CUES = ("color", "tone", "spectrum", "noise", "compression", "file")
+
+
 class RefusedError(Exception):
-    """A value that its key does not accept."""
+    """A value that its key does not accept; its text, if any, ends the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,12 @@ def _date(value: Any) -> datetime.date:
     return value
 
 
+def _cue(value: Any) -> str:
+    if _kind(str)(value) not in CUES:
+        raise RefusedError(f"; {shown(value)} is none{nearest(value[:100], CUES)}")
+    return str(value)
+
+
 _DATA = "a folder with one folder per class, 'module:callable', or a table of source and arguments"
 
 KEYS: Mapping[str, Mapping[str, Key]] = {
@@ -214,6 +224,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "scale": Key("the largest factor of size, a number above 1 and at most 1000", _number(1, 1000)),
         "noise": Key("a standard deviation in (0, 1], for pixels in [0, 1]", _number(0, 1)),
         "polarity": Key("true or false", _kind(bool), False),
+        "independent_of": Key(f"a list of cues: {', '.join(CUES)}", _several(_cue, distinct=True), ()),
     },
 }
 CHECK_KEYS: Mapping[str, Key] = {
@@ -244,6 +255,6 @@ def read_table(where: str, table: Any, keys: Mapping[str, Key], problems: list[s
             continue
         try:
             values[name] = key.read(table[name])
-        except RefusedError:
-            problems.append(f"{where}.{name} = {shown(table[name])}: expected {key.accepted}")
+        except RefusedError as refused:
+            problems.append(f"{where}.{name} = {shown(table[name])}: expected {key.accepted}{refused}")
     return values

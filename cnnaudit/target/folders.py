@@ -97,15 +97,15 @@ class FolderSplit:
         return self._shown(self._files[index])
 
     def properties(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
-        """`file_size` in bytes, `width` and `height` in pixels as displayed, `aspect` = width / height; each (n,)."""
+        """What `cnnaudit.target.preparation.header` gives, and `aspect` = width / height; each (n,)."""
         rows = list(_each(self._header, indices))
-        size, width, height = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        return {"file_size": size, "aspect": width / height, "width": width, "height": height}
+        facts = {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
+        return {**facts, "aspect": facts["width"] / facts["height"]} if facts else {}
 
     def _load(self, index: int) -> np.ndarray:
         return load(self._files[index], self._spec, self.name(index))
 
-    def _header(self, index: int) -> tuple[int, int, int]:
+    def _header(self, index: int) -> dict[str, int | str]:
         return header(self._files[index], self.name(index))
 
     def _shown(self, path: Path) -> str:

@@ -12,6 +12,7 @@ from cnnaudit.core.names import printable
 from cnnaudit.target.formats import formats, refused_format
 
 _EXIF_ORIENTATION = 0x0112
+_EXIF_CAMERA = (0x010F, 0x0110)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,20 +66,34 @@ def load(path: Path, spec: InputSpec, shown: str) -> np.ndarray:
             raise DataError(_broken(shown, error)) from None
 
 
-def header(path: Path, shown: str) -> tuple[int, int, int]:
-    """Bytes of the file, and its width and height in pixels as displayed.
+def header(path: Path, shown: str) -> dict[str, int | str]:
+    """What the file says before its pixels are read.
+
+    `file_size` in bytes, `width` and `height` in pixels as displayed, `format`, `mode`, `camera` (EXIF make and model)
+    and `quantization`, the sum of JPEG's quantization tables: 0 for other formats, larger for lower quality.
 
     Raises:
         DataError: see `opened`; or its EXIF block is broken.
     """
     with opened(path, shown) as image:
         try:
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)  # lying images
+            exif = image.getexif()
+            turned = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)  # lying images
             size = path.stat().st_size
+            tables = getattr(image, "quantization", None) or {}
+            camera = " ".join(str(exif[tag]).strip("\0 ") for tag in _EXIF_CAMERA if tag in exif)
         except Exception as error:
             raise DataError(_broken(shown, error)) from None
         width, height = (image.height, image.width) if turned else (image.width, image.height)
-    return size, width, height
+        return {
+            "file_size": size,
+            "width": width,
+            "height": height,
+            "format": image.format or "",
+            "mode": image.mode,
+            "camera": printable(camera[:100]),
+            "quantization": sum(sum(table) for table in tables.values()),
+        }
 
 
 def allocate(n: int, spec: InputSpec) -> np.ndarray:

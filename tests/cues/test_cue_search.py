@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.cues import Model, Sample, search_patches, search_windows, shared_patches
+from cnnaudit.cues import Effort, Model, Sample, search_patches, search_windows, shared_patches
 
 TAG = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
 MARK = torch.rand(5, 5, generator=torch.Generator().manual_seed(3)).round()
@@ -59,27 +59,28 @@ def test_a_used_tag_is_found_with_its_place(share):
 
 def test_a_tag_that_is_there_but_not_used():
     found = search_windows(Model(ignores_the_tag), tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0)).found[1]
-    assert found.constancy > 0.9
+    assert found.constancy.low > 0.8
     assert abs(found.effect.value) < 0.15 and abs(found.removed.value) < 0.15
 
 
 def test_the_budget_is_respected_and_what_was_not_searched_is_named():
     asked = []
     model = Model(lambda x: (asked.append(len(x)), uses_the_tag(x))[1], budget=500)
-    search = search_windows(model, tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0), most=60)
+    search = search_windows(model, tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0), effort=Effort(40, 90))
     assert sum(asked) == search.passes <= 500
     assert search.found[1].effect.value > 0.9
     search = search_windows(Model(uses_the_tag, budget=100), tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0))
-    assert 1 not in search.found and "100 forward passes are left" in search.not_judged[1]
+    assert 1 not in search.found and "100 are left of the budget" in search.not_judged[1]
     assert search.passes == 0
 
 
 def test_small_classes_are_not_judged():
     few = tagged(0, n=40)
-    search = search_windows(Model(uses_the_tag), few, tagged(1), 4, 0.3, np.random.default_rng(0))
-    assert search.not_judged[1] == "40 training images; at least 50 are needed"
-    assert search.not_judged[3] == "no images in one of the splits"
-    assert not search.found
+    with pytest.raises(UnsupportedError, match="0 of 4 classes have at least 50 training and 20 validation images"):
+        search_windows(Model(uses_the_tag), few, tagged(1), 4, 0.3, np.random.default_rng(0))
+    search = search_windows(Model(uses_the_tag), tagged(0), tagged(1), 4, 0.3, np.random.default_rng(0))
+    assert search.not_judged == {3: "0 training images; at least 50 are needed"}
+    assert search.found[1].effect.value > 0.9
 
 
 def test_images_too_small_for_a_window_are_refused():
@@ -117,3 +118,17 @@ def test_clean_noise_shares_no_patch():
     edges[::2, :, :, 12:] = 1
     simple = shared_patches((edges, np.arange(100) % 2), (edges, np.arange(100) % 2), 2)
     assert not simple
+
+
+def test_of_two_classes_only_the_more_constant_is_asked():
+    splits = [tagged(seed).part(np.flatnonzero(tagged(seed).labels < 2)) for seed in (0, 1)]
+    search = search_windows(Model(lambda x: uses_the_tag(x)[:, :2]), *splits, 2, 0.3, np.random.default_rng(0))
+    assert list(search.found) == [1] and not search.not_judged
+
+
+@pytest.mark.parametrize(("classes", "left"), [(1, 330), (2, 330), (10, 330), (10, 40), (3, 5_000)])
+def test_an_effort_is_shared_within_what_is_left(classes, left):
+    effort, reached = Effort(18, 85).shared(classes, left)
+    assert 1 <= reached <= classes
+    assert effort.passes * reached <= left or reached == 1
+    assert effort.gains >= 6 and effort.losses >= 28

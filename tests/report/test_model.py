@@ -30,7 +30,7 @@ def test_outcomes_follow_the_table(report):
         "behavior.claimed_accuracy": "inconclusive",
         "dataset.leakage": "expected",
         "padding.uneven_application": "trait",
-        "dataset.border_shortcut": "passed",
+        "shortcut.place": "passed",
         "dataset.constant_class": "passed",
         "padding.blind_spot": "passed",
         "dataset.metadata_shortcut": "skipped",

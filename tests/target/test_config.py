@@ -192,6 +192,7 @@ BAD = [
     ),
     ("classes = ['a', 'b']", "classes = ['a', 'b']\nmetadata = 'm.csv'", ["data.metadata = 'm.csv': no such file"]),
     ("[data]", "[claims]\naccuracy = 93\n[data]", ["claims.accuracy = 93: expected a number in (0, 1]"]),
+    ("[data]", "[claims]\nindependent_of = ['colour']\n[data]", ["claims.independent_of", "did you mean 'color'?"]),
     ("[data]", "[claims]\nrotation = 9\n[data]", ["claims.rotation: unknown key; did you mean 'rotation_degrees'?"]),
     ("[data]", "[claims]\nscale = 1\n[data]", ["claims.scale = 1", "above 1"]),
     ("[data]", "[claims]\nnoise = 7\n[data]", ["claims.noise = 7", "standard deviation in (0, 1]"]),

@@ -6,7 +6,6 @@ import torch
 from asking import ask, make
 
 CHECKS = (
-    "border_shortcut",
     "class_imbalance",
     "constant_class",
     "contradictory_labels",
