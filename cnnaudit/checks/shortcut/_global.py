@@ -77,14 +77,14 @@ def named(name: str) -> Cue:
     """The cue of that name."""
     from cnnaudit import cues
 
-    made: Cue = {
+    makers: dict[str, type[Cue]] = {
         "color": cues.Color,
         "tone": cues.Tone,
         "spectrum": cues.Spectrum,
         "noise": cues.Noise,
         "compression": cues.Compression,
-    }[name]()
-    return made
+    }
+    return makers[name]()
 
 
 def claimed(name: str, target: AuditTarget) -> bool:
@@ -199,12 +199,13 @@ def _plan(context: CheckContext) -> tuple[int, Mapping[str, tuple[int, ...]]]:
     halves = _halves(context)
     candidates: list[tuple[bool, int, float, str, int]] = []
     for name in CUES[:-1]:
-        features = [_features(context, split)[name] for split in halves]
-        if any(isinstance(found, str) for found in features):
+        train, validation = (_features(context, split)[name] for split in ("train", "validation"))
+        if isinstance(train, str) or isinstance(validation, str):
             continue
-        parts = [(found, halves[split].there[1]) for split, found in zip(halves, features)]
+        rng = generator(context.seed, context.target.name, "plan", name)
+        labels = {split: of.there[1] for split, of in halves.items()}
         try:
-            there = availability(*parts, generator(context.seed, context.target.name, "plan", name))  # type: ignore[arg-type]
+            there = availability((train, labels["train"]), (validation, labels["validation"]), rng)
         except UnsupportedError:
             continue
         order = np.argsort(-there.auc, kind="stable")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,18 +51,18 @@ def hint(name: str, context: CheckContext, judged: Judged, worst: int) -> str:
 def per_class(name: str, classes: Sequence[str], judged: Judged, tolerance: float) -> Evidence:
     """One row per class: AUC with interval, gain with interval, what it says."""
     columns = ("class", "there (AUC)", "there, interval", "used (gain)", "used, interval", "change of P", "verdict")
-    rows: list[list[str | float | None]] = []
+    rows: list[list[Any]] = []
     for k, auc, low, high in zip(judged.there.classes.tolist(), judged.there.auc, judged.there.low, judged.there.high):
         effect = judged.used.get(k)
-        state = _state((low, high, judged.least), effect and (effect.low, effect.high, tolerance))
+        bounds = None if effect is None else (effect.low, effect.high, tolerance)
+        state = _state((low, high, judged.least), bounds)
         there = [classes[k], round(float(auc), 3), f"{low:.2f} to {high:.2f}"]
-        used: list[str | float | None] = [None, "", None]
+        used: list[Any] = [None, "", None]
         if effect:
             used = [round(effect.value, 3), f"{effect.low:.2f} to {effect.high:.2f}", round(effect.probability, 3)]
         rows.append([*there, *used, judged.open.get(k) or state])
-    missing = [
-        [classes[k], None, "", None, "", None, why] for k, why in judged.open.items() if k not in judged.there.classes
-    ]
+    rare = {k: why for k, why in judged.open.items() if k not in judged.there.classes}
+    missing: list[list[Any]] = [[classes[k], None, "", None, "", None, why] for k, why in rare.items()]
     rows.sort(key=lambda row: (-(row[3] if isinstance(row[3], float) else -2.0), -(row[1] or 0)))
     return evidence.table(f"{PER_CLASS}: {name}", columns, [*rows, *missing][:_SHOWN])
 

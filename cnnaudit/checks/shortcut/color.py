@@ -36,7 +36,7 @@ def color(context: CheckContext) -> Finding:
     claims independence); else its gain counts as 0, so that there-but-unused and used-but-not-there are no failure.
     At quick all global cues share 400 forward passes; a class that they do not cover is not judged, which is no pass.
 
-    Tolerance: of 44 clean targets the largest low bound is .23 (one pair of CIFAR-10, gain .51: honest color).
+    Tolerance: of 44 clean color targets the largest low bound is .23 (one pair of CIFAR-10, gain .51: honest color).
     """
     return judge_cue(context, "color")
 

@@ -38,7 +38,8 @@ def compression(context: CheckContext) -> Finding:
     claims independence); else its gain counts as 0, so that there-but-unused and used-but-not-there are no failure.
     At quick all global cues share 400 forward passes; a class that they do not cover is not judged, which is no pass.
 
-    Tolerance: of 179 clean targets the largest low bound is .07. A trait: a gate's confidence leaves plants open.
+    Tolerance: of 179 clean targets the largest low bound is .07. A trait: at a gate's confidence
+    400 passes leave 1 of 4 plants undecided.
     """
     return judge_cue(context, "compression")
 

@@ -50,7 +50,7 @@ def file(context: CheckContext) -> Finding:
     the class, the other tells how much is in the picture. A plain border (letterbox) counts where most images have
     none: else it is the ground that objects lie on. Only 'there' can be measured: a fact cannot be put into an image.
 
-    Tolerance: facts that go with nothing measure at most .68, see the stored null; .07 more for the interval.
+    Tolerance: of 40 clean targets the largest AUC is .58, its interval ends at .69 at most; planted facts start at .76.
     """
     from cnnaudit.cues import FileFacts
 

@@ -36,7 +36,8 @@ def noise(context: CheckContext) -> Finding:
     claims independence); else its gain counts as 0, so that there-but-unused and used-but-not-there are no failure.
     At quick all global cues share 400 forward passes; a class that they do not cover is not judged, which is no pass.
 
-    Tolerance: of 179 clean targets no low bound is above 0. A trait: 400 passes decide too little for a gate.
+    Tolerance: of 179 clean targets no low bound is above 0. A trait: at a gate's confidence
+    400 passes leave 1 of 4 plants undecided.
     """
     return judge_cue(context, "noise")
 
