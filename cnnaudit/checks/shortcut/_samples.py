@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnaudit.cues import Sample
-
 if TYPE_CHECKING:
     from cnnaudit.checks import CheckContext
+    from cnnaudit.cues import Sample
 
 #: Pixel values that a profile reads of each split: 5,461 images of 3 x 32 x 32 at quick, never fewer than `_LEAST`.
 _VALUES = {"quick": 2**24, "standard": 2**26, "deep": 2**28}
@@ -21,6 +20,8 @@ def draw_samples(context: CheckContext, most: int | None = None) -> tuple[Sample
     What a class shares is counted without asking the model, so that more images are read than a profile's sample has:
     of both splits up to 6,000 small images at quick, and 500 photographs; at most `most`.
     """
+    from cnnaudit.cues import Sample
+
     target, profile = context.target, context.profile.name
     values = target.input.channels * target.input.size[0] * target.input.size[1]
     n = min(_MOST[profile], max(_LEAST[profile], _VALUES[profile] // values))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
-from cnnaudit.cues import Found, Search
 
 if TYPE_CHECKING:
     from cnnaudit.checks import CheckContext
+    from cnnaudit.cues import Found, Search
 
 SHOWN = 10
 

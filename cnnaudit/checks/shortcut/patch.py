@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from cnnaudit.checks import CheckContext, check
 from cnnaudit.checks.populations import ordinary
-from cnnaudit.checks.shortcut import _pictures
 from cnnaudit.checks.shortcut._plants import patch_plants
 from cnnaudit.checks.shortcut._samples import draw_samples
 from cnnaudit.checks.shortcut._verdict import finding
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding
-from cnnaudit.cues import Effort, Found, Model, Patch, Search, search_patches
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cnnaudit.cues import Found, Search
 
 #: The largest constancy that is nobody's watermark.
 CONSTANCY = 0.50
 #: Forward passes, and how many images confirm the use of a class, by profile.
 PASSES = {"quick": 170, "standard": 1_000, "deep": 10_000}
-EFFORT = {"quick": Effort(33, 0), "standard": Effort(150, 0), "deep": Effort(500, 0)}
+EFFORT = {"quick": (33, 0), "standard": (150, 0), "deep": (500, 0)}
 #: Images of each split that are read.
 MOST = {"quick": 1_500, "standard": 6_000, "deep": 20_000}
 
@@ -57,6 +55,9 @@ def patch(context: CheckContext) -> Finding:
     .88) and not used. A watermark that was worth .49 of recall on CIFAR-10 was inconclusive; in five networks that had
     not learned theirs none failed. The power on photographs is not measured.
     """
+    from cnnaudit.checks.shortcut import _pictures
+    from cnnaudit.cues import Effort, Model, search_patches
+
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
     search = search_patches(
@@ -65,7 +66,7 @@ def patch(context: CheckContext) -> Finding:
         len(target.classes),
         CONSTANCY,
         context.generator(),
-        effort=EFFORT[context.profile.name],
+        effort=Effort(*EFFORT[context.profile.name]),
         confidence=context.confidence,
     )
     searched = [found for found in search.found.values() if found.cue is not None]
@@ -88,6 +89,11 @@ def _hint(found: Found, classes: tuple[str, ...]) -> str:
 
 def _shown(context: CheckContext, search: Search, worst: Found | None) -> list[Evidence]:
     """Pictures of the class whose patch is used most, and the patch."""
+    import torch
+
+    from cnnaudit.checks.shortcut import _pictures
+    from cnnaudit.cues import Patch
+
     if worst is None or not isinstance(worst.cue, Patch):
         return []
     found = worst.cue

@@ -10,27 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cnnaudit.checks import CheckContext, check
 from cnnaudit.checks.populations import ordinary
-from cnnaudit.checks.shortcut import _pictures
 from cnnaudit.checks.shortcut._plants import place_plants
 from cnnaudit.checks.shortcut._samples import draw_samples
 from cnnaudit.checks.shortcut._verdict import finding
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding
-from cnnaudit.cues import Effort, Found, Model, Pattern, Search, search_windows
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cnnaudit.cues import Found, Search
 
 #: The largest constancy that is nobody's tag.
 CONSTANCY = 0.30
 #: Forward passes, and how many images confirm the use of a class, by profile.
 PASSES = {"quick": 330, "standard": 1_500, "deep": 10_000}
-EFFORT = {"quick": Effort(18, 85), "standard": Effort(40, 150), "deep": Effort(150, 400)}
+EFFORT = {"quick": (18, 85), "standard": (40, 150), "deep": (150, 400)}
 
 
 @check(
@@ -62,6 +61,9 @@ def place(context: CheckContext) -> Finding:
     all were inconclusive: so few forward passes cannot show that a pattern is not used. Of 23 clean networks 20 passed,
     3 were inconclusive; their largest constancy was .35. No seeds were set aside to verify the tolerances.
     """
+    from cnnaudit.checks.shortcut import _pictures
+    from cnnaudit.cues import Effort, Model, search_windows
+
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
     search = search_windows(
@@ -70,7 +72,7 @@ def place(context: CheckContext) -> Finding:
         len(target.classes),
         CONSTANCY,
         context.generator(),
-        effort=EFFORT[context.profile.name],
+        effort=Effort(*EFFORT[context.profile.name]),
         confidence=context.confidence,
     )
     searched = [found for found in search.found.values() if found.cue is not None]
@@ -81,6 +83,8 @@ def place(context: CheckContext) -> Finding:
 
 def _hint(found: Found, search: Search, classes: tuple[str, ...]) -> str:
     """The place, the class and the numbers in plain words."""
+    from cnnaudit.cues import Pattern
+
     pattern = search.candidates[found.class_index].pattern
     assert isinstance(pattern, Pattern)
     top, left, bottom, right = pattern.box
@@ -104,6 +108,11 @@ def _span(noun: str, first: int, last: int) -> str:
 
 def _shown(context: CheckContext, search: Search, worst: Found | None) -> list[Evidence]:
     """Pictures of the class whose pattern is used most, and where it is constant."""
+    import torch
+
+    from cnnaudit.checks.shortcut import _pictures
+    from cnnaudit.cues import Pattern
+
     if worst is None:
         return []
     pattern = search.candidates[worst.class_index].pattern
@@ -122,8 +131,10 @@ def _shown(context: CheckContext, search: Search, worst: Found | None) -> list[E
 
 def _limited(values: Tensor) -> np.ndarray:
     """A map of at most 56 x 56 cells, the largest value of each."""
+    from torch.nn import functional
+
     size = [min(56, side) for side in values.shape]
-    limited: np.ndarray = torch.nn.functional.adaptive_max_pool2d(values.float()[None, None], size)[0, 0].cpu().numpy()
+    limited: np.ndarray = functional.adaptive_max_pool2d(values.float()[None, None], size)[0, 0].cpu().numpy()
     return limited
 
 
