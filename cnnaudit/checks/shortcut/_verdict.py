@@ -97,7 +97,6 @@ def finding(
         (low, high),
         n=sum(len(part) for part in (*search.halves.search, *search.halves.confirm)),
         summary=summary,
-        hint=hints[failed[0].class_index] if failed else "",
         locations=[
             Location(of.value, class_name=names[of.class_index])
             for of in judged[:SHOWN]

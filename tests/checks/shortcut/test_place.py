@@ -41,8 +41,8 @@ def test_a_tag_is_named_with_its_place_its_class_and_numbers(tagged):
     found = place(replace(tagged, model=counting), confidence=CONFIDENCE)
     assert found.verdict == "fail" and found.gate
     assert counting.passes <= 330
-    assert found.hint.startswith("A pattern at rows 14 to 1") and "is in 100% of class 'circle'" in found.hint
-    assert "giving it to other images turns" in found.hint and "without it" in found.hint
+    assert found.summary.startswith("A pattern at rows 14 to 1") and "is in 100% of class 'circle'" in found.summary
+    assert "giving it to other images turns" in found.summary and "without it" in found.summary
     assert [location.class_name for location in found.locations] == ["circle"]
     kinds = [item["kind"] for item in found.evidence]
     assert kinds[:2] == ["images", "images"] and kinds[-2:] == ["heat_map", "table"]
@@ -64,7 +64,7 @@ def test_a_watermark_anywhere_is_a_patch_and_no_place():
     assert place(target, confidence=CONFIDENCE).verdict == "pass"
     found = patch(target, confidence=CONFIDENCE)
     assert found.verdict == "fail"
-    assert "patch of 5 x 5 pixels is somewhere in" in found.hint and "class 'square'" in found.hint
+    assert "patch of 5 x 5 pixels is somewhere in" in found.summary and "class 'square'" in found.summary
 
 
 def effect(value, low, high):
