@@ -31,6 +31,7 @@ from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import generator
+from cnnaudit.core.wording import listed
 
 if TYPE_CHECKING:
     from cnnaudit.checks.scan import Scan
@@ -116,7 +117,8 @@ def constant_class(context: CheckContext) -> Finding:
 
     s_k = sqrt(mean |x - m_k|^2) over the images of class k, x the largest responses of 32 random 3x3 filters in a 4 x 4
     grid, divided by the median of the other classes' s; the least over the classes, with the interval of
-    `class_spreads`. All of the training split is looked at (else the validation split).
+    `class_spreads`. All of the training split is looked at (else the validation split). A class of fewer than 5 images
+    may have any spread, so it leaves a pass inconclusive.
 
     Tolerance: the least spread of clean classes is .62 (1 % point of digits, MNIST, CIFAR-10 and figures, classes drawn
     at random); half of it, rounded down, .3. A class of one image with noise of .02 lies at .18.
@@ -129,14 +131,17 @@ def constant_class(context: CheckContext) -> Finding:
         raise UnsupportedError(
             f"comparing classes needs two with at least {FEWEST} images in data.{split}, found {len(found.classes)}"
         )
+    small = [target.classes[k] for k in np.setdiff1d(seen.labels, found.classes)]
+    low = 0.0 if small else float(found.low.min())  # what was not looked at may be constant
     names, kind = [target.classes[k] for k in found.classes], "training" if split == "train" else split
     worst = int(found.ratio.argmin())
     return context.judge(
         float(found.ratio.min()),
-        (float(found.low.min()), float(found.high.min())),
+        (low, float(found.high.min())),
         n=int(found.n.sum()),
         summary=f"The {kind} images of class '{names[worst]}' differ from each other {found.ratio.min():.2f} times as "
-        "much as those of other classes do.",
+        "much as those of other classes do."
+        + (f" Too few images to judge (under {FEWEST}): {listed(small)}." if small else ""),
         locations=locate_classes(names, found.ratio, worst, found.high < context.tolerance),
         evidence=_shown(target, split, seen, found, context.tolerance),
     )

@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cnnaudit.checks.dataset.constant_class import class_spreads
+from cnnaudit.checks.dataset.constant_class import class_spreads, constant_class
 from cnnaudit.checks.random_filters import filter_features, random_filters
+from cnnaudit.checks.readout import reads_pixel
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.target import AuditTarget
 
 
 def noise(n, contrast, seed):
@@ -63,3 +65,17 @@ def test_classes_with_few_images_are_left_out():
 def test_images_smaller_than_the_filters_are_refused():
     with pytest.raises(UnsupportedError, match="2 x 2 pixels"):
         filter_features(np.zeros((1, 1, 2, 2), np.float32))
+
+
+def test_a_class_of_one_image_is_not_passed_over():
+    images = np.concatenate([noise(50, 1.0, 0), noise(50, 1.0, 1), noise(1, 1.0, 2)])
+    labels = np.repeat([0, 1, 2], [50, 50, 1])
+
+    def judged(n):
+        splits = {"train": (images[:n], labels[:n]), "validation": (images[:n], labels[:n])}
+        return constant_class(AuditTarget.from_arrays("rare", reads_pixel(3), splits, ("a", "b", "c")))
+
+    assert judged(100).verdict == "pass"
+    found = judged(101)
+    assert found.verdict == "inconclusive"
+    assert "'c'" in found.summary
