@@ -22,6 +22,7 @@ from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, write_report
 from cnnaudit.report.accept import accept
 from cnnaudit.scaffold import look_at_folder, scaffold
+from cnnaudit.target.config import PLACEHOLDER, ConfigError
 
 
 @pytest.fixture
@@ -90,6 +91,13 @@ def test_init_describes_a_callable_by_asking_it(folder):
     assert config.read("audit.toml").model.class_indices == (0, 1)
 
 
+def test_init_refuses_data_that_are_not_there(folder, capsys):
+    arguments = ["--model", "torchvision:resnet18", "--validation", "data/validation", "--train", "data/trian"]
+    assert main(["init", *arguments]) == 4
+    assert "--train data/trian: no such folder" in capsys.readouterr().err
+    assert not (folder / "audit.toml").exists()
+
+
 def test_a_wrong_torchvision_name_is_a_message(folder, capsys):
     assert main(["init", "--model", "torchvision:resnet81", "--train", "data/train"]) == 4
     assert "resnet81" in capsys.readouterr().err
@@ -129,8 +137,8 @@ def test_accept_writes_the_failing_gates_and_asks_for_reasons(reported, capsys):
     assert after.startswith(before.rstrip("\n"))
     entries = tomllib.loads(after)["expected"]
     assert {entry["check"] for entry in entries} == {"dataset.leakage", "behavior.invariance[rotation]"}
-    assert {entry["reason"] for entry in entries} == {config.PLACEHOLDER}
-    with pytest.raises(config.ConfigError, match="reason"):
+    assert {entry["reason"] for entry in entries} == {PLACEHOLDER}
+    with pytest.raises(ConfigError, match="reason"):
         config.read("audit.toml")
 
 
