@@ -143,7 +143,7 @@ def would_decide(finding: Finding) -> str:
     if needed is None and (unit != "images" or finding.statistic == finding.tolerance):
         return f"It lies on the tolerance: more {unit} need not decide."
     if needed is None:
-        return f"Undecided after {seen}; the split has no more images."
+        return f"Undecided after {seen}; it takes more images, or a larger profile."
     if larger := larger_profile(finding):
         return f"Undecided after {seen}; the {finding.profile} profile stops there. Run with --profile {larger}."
     if unit == "images" and finding.profile in PROFILES:

@@ -63,7 +63,7 @@ def test_would_decide_admits_what_nothing_decides(finding_of):
     tied = finding_of("a.b", "inconclusive", needed_n=None, statistic=0.02)
     assert would_decide(tied) == "It lies on the tolerance: more images need not decide."
     few = finding_of("a.b", "inconclusive", needed_n=None)
-    assert would_decide(few) == "Undecided after 500 images; the split has no more images."
+    assert would_decide(few) == "Undecided after 500 images; it takes more images, or a larger profile."
 
 
 def test_listed():
