@@ -23,6 +23,7 @@ from cnnaudit.core.statistics import gate_confidence
 
 TYPICAL_GATES = 16
 PLANT_SEEDS = 20
+KEPT = ("seed", "statistic", "interval", "own")  # of each target, in the stored file
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,7 @@ def calibrate(
         seconds += sum(row["seconds"] for row in rows)
         for part in sorted({row["part"] for row in rows}):
             if not source.parts or part in source.parts:
-                targets = [
-                    {key: row[key] for key in ("seed", "statistic", "interval")} for row in rows if row["part"] == part
-                ]
+                targets = [{key: row[key] for key in KEPT if key in row} for row in rows if row["part"] == part]
                 name = f"{source.name} [{part}]" if part else source.name
                 populations.append({"name": name, "kind": source.kind, "part": part, "targets": targets})
     tolerance = asked.tolerance_at(profile)
@@ -150,20 +149,23 @@ def _ask(build: Builder, check: str, module: str, seed: int, profile: str) -> li
     found = asked(target, seed=seed, confidence=confidence, profile=profile)
     findings = [found] if isinstance(found, Finding) else found
     seconds = (time.process_time() - start) / max(len(findings), 1)
-    return [_row(finding, seed, seconds) for finding in findings]
+    return [_row(asked, finding, seed, seconds) for finding in findings]
 
 
-def _row(finding: Finding, seed: int, seconds: float) -> dict[str, Any]:
+def _row(check: Check, finding: Finding, seed: int, seconds: float) -> dict[str, Any]:
     def short(value: float) -> float:
         return float(f"{value:.5g}")
 
-    return {
+    row = {
         "seed": seed,
         "part": finding.part,
         "statistic": None if finding.statistic is None else short(finding.statistic),
         "interval": None if finding.interval is None else [short(bound) for bound in finding.interval],
         "seconds": round(seconds, 3),
     }
+    if finding.direction != check.direction and finding.tolerance is not None:  # without a claim, the other way round
+        row["own"] = {"direction": finding.direction, "tolerance": short(finding.tolerance)}
+    return row
 
 
 def _read(resume: Path | None) -> dict[str, Any]:

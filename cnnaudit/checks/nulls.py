@@ -79,10 +79,16 @@ def rejudge(targets: Iterable[Row], direction: str, tolerance: float) -> list[st
         >>> rejudge([{"seed": 0, "statistic": 0.1, "interval": [0.0, 0.2]}], "at_most", 0.3)
         ['pass']
     """
-    return [
-        verdict((row["interval"][0], row["interval"][1]), tolerance, direction) if row["interval"] else "not_applicable"
-        for row in targets
-    ]
+    return [_verdict(row, direction, tolerance) if row["interval"] else "not_applicable" for row in targets]
+
+
+def _verdict(row: Row, direction: str, tolerance: float) -> str:
+    """The verdict on one target; a finding that was judged the other way round keeps its own direction and tolerance."""
+    low, high = row["interval"]
+    own = row.get("own")
+    return (
+        verdict((low, high), own["tolerance"], own["direction"]) if own else verdict((low, high), tolerance, direction)
+    )
 
 
 def rule(populations: Sequence[Row], direction: str, tolerance: float) -> str:

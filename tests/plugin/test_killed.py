@@ -25,7 +25,7 @@ import cnnaudit.checks.audit_file, cnnaudit.checks.run
 from cnnaudit.target import AuditTarget, InputSpec
 from types import SimpleNamespace
 
-cnnaudit.checks.audit_file.read = lambda path: SimpleNamespace(name="demo")
+cnnaudit.checks.audit_file.read = lambda path: SimpleNamespace(name="demo", check_modules=())
 cnnaudit.checks.audit_file.load_target = lambda path: AuditTarget("demo", None, ("a", "b"), InputSpec(1, (4, 4)), {})
 cnnaudit.checks.run.catalogue_of = lambda target: {}
 """
