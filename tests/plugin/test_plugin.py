@@ -211,7 +211,8 @@ def test_an_inconclusive_outcome_says_what_would_decide(project):
     project.suite("demo.inconclusive")
     project.config()
     result = project.run("suites", "--audit-config", "audit.toml", "--audit-strict")
-    result.stdout.fnmatch_lines(["It is a inconclusive.", "*Undecided after 500 images; it takes more images, or a larger profile."])
+    told = "*Undecided after 500 images; it takes more images, or a larger profile."
+    result.stdout.fnmatch_lines(["It is a inconclusive.", told])
 
 
 def test_a_test_of_several_findings_takes_the_worst_and_names_the_others(project):

@@ -38,7 +38,8 @@ _SHOWN = 12
     tolerance=0.75,
     gate=partial(claimed, "file"),
     remedy="Take the images of all classes from the same cameras, and save them in one format, size and quality. "
-    "Where that cannot be had, see in shortcut.noise, shortcut.compression and shortcut.spectrum whether predictions follow.",
+    "Where that cannot be had, see in shortcut.noise, shortcut.compression and shortcut.spectrum whether the model "
+    "follows them.",
     reference="Zech et al. (2018), Variable generalization performance of a deep learning model to detect pneumonia",
     needs=("train", "validation"),
 )
