@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
-    from cnnaudit.config import load_target
-    from cnnaudit.findings import Finding, Location
+    from cnnaudit.checks.audit_file import load_target
+    from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AuditCrashError": "cnnaudit.checks",
     "audit": "cnnaudit.checks",
-    "load_target": "cnnaudit.config",
-    "Finding": "cnnaudit.findings",
-    "Location": "cnnaudit.findings",
+    "load_target": "cnnaudit.checks.audit_file",
+    "Finding": "cnnaudit.core.findings",
+    "Location": "cnnaudit.core.findings",
     "Report": "cnnaudit.report",
     "load_report": "cnnaudit.report",
     "AuditTarget": "cnnaudit.target",
 }
 _PACKAGES = (
     "activation",
-    "atlas",
     "attribution",
+    "cues",
     "data",
     "interventions",
     "models",
     "optimization",
     "planted",
-    "statistics",
+    "testing",
     "topology",
     "training",
     "units",

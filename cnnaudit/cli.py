@@ -1,22 +1,31 @@
-"""The command line: `python -m cnnaudit COMMAND`; `--help` lists the commands."""
+"""The command line: `cnnaudit COMMAND`, or `python -m cnnaudit COMMAND`; `--help` lists the commands.
+
+The commands that audit are here. Those that write pages are found in `cnnaudit/pages/*/command.py`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
-from cnnaudit.errors import AuditError
-from cnnaudit.studies import STUDIES
+from cnnaudit import __version__, pages
+from cnnaudit.core import progress
+from cnnaudit.core.errors import AuditError
+from cnnaudit.pages.arguments import at_least, folder, output_file, positive_int, reason
 
-PROG = "python -m cnnaudit"
+PROG = "cnnaudit"
+INTERRUPTED = 2
 WRONG_USE = 4
+SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 class Parser(argparse.ArgumentParser):
-    """Leaves with exit status 4, as pytest does for wrong use; 2 means that a run was interrupted."""
+    """Exits with status 4, as pytest does for wrong use; 2 means that a run was interrupted."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -24,184 +33,144 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status: 0 fine, 1 an audit or comparison failed, 2 interrupted, 4 wrong use.
+    """Run one command and return its exit status: 0 fine, 1 an audit or comparison failed, 2 interrupted, 4 wrong use.
 
     Example:
         >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
         dataset.constant_class...
     """
-    options, rest = _parser().parse_known_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     if rest and options.command != "audit":
-        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
+    return _guarded(options)
+
+
+def _guarded(options: argparse.Namespace) -> int:
+    """Run the chosen command; what goes wrong is a message and an exit status."""
+    said = f"{PROG} {options.command}"
     try:
-        status: int = options.run(options)
+        with progress.lines(SECONDS):
+            status: int = options.run(options)
     except AuditError as error:
-        print(f"{PROG} {options.command}: {_plain(error)}", file=sys.stderr)
+        print(f"{said}: {_plain(error)}", file=sys.stderr)
         return WRONG_USE
-    except KeyboardInterrupt:
-        print(f"{PROG} {options.command}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interruption:
+        print(f"{said}: {interruption or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has gone
         sys.stderr.close()
         return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"{said}: {place}{reason(error)}", file=sys.stderr)
+        return WRONG_USE
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog=PROG, description="Did my image classifier learn the right thing?")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    init = commands.add_parser("init", help="write a commented audit.toml (and a CI workflow) for a model and a folder")
-    init.add_argument(
+    def add(
+        name: str, help: str, arguments: Callable[[argparse.ArgumentParser], None], run: Callable[..., int]
+    ) -> None:
+        command = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+        arguments(command)
+        command.set_defaults(run=run, parser=command)
+
+    add("init", "write a commented audit.toml for a model and its images", _init_arguments, _init)
+    add("checks", "list all checks, or explain some of them", _checks_arguments, _checks)
+    add("audit", "audit targets; options of pytest such as -k and -n 2 are passed on", _audit_arguments, _audit)
+    add("accept", "add the failures of the last report to the audit file as expected", _accept_arguments, _accept)
+    add("report", "print a report.json and write its Markdown, HTML and SARIF again", _report_arguments, _report)
+    add("compare", "show what changed between two reports; status 1 if worse", _compare_arguments, _compare)
+    for name, page in _pages():
+        add(name, page.HELP, page.add_arguments, page.run)
+    add("calibrate", "measure null distribution, false alarms and power of checks", _calibrate_arguments, _calibrate)
+    return parser
+
+
+def _pages() -> Iterator[tuple[str, ModuleType]]:
+    """The commands that write pages, by name; each has `HELP`, `add_arguments(parser)` and `run(options)`."""
+    for path in sorted(Path(pages.__file__).parent.glob("*/command.py")):
+        name = path.parent.name
+        yield name, importlib.import_module(f"{pages.__name__}.{name}.command")
+
+
+def _init_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--model", required=True, metavar="SOURCE", help="module:callable, torchvision:NAME, timm:NAME or a file"
     )
-    init.add_argument(
+    parser.add_argument(
         "--arguments", nargs="+", default=(), metavar="NAME=VALUE", help="keyword arguments of the model's constructor"
     )
-    init.add_argument("--weights", metavar="FILE", help=".safetensors, or .pt read with weights_only")
-    init.add_argument("--train", metavar="DATA", help="a folder per class, or module:callable")
-    init.add_argument("--validation", metavar="DATA", help="a folder per class, or module:callable")
-    init.add_argument("--output", type=Path, default=Path("audit.toml"), metavar="FILE")
-    init.add_argument("--ci", choices=["github"], help="also write a workflow of that service")
-    init.set_defaults(run=_init)
-
-    checks = commands.add_parser("checks", help="list the catalogue, or explain some checks")
-    checks.add_argument("patterns", nargs="*", metavar="ID", help="ids or patterns such as 'padding.*'")
-    checks.add_argument("--ids", action="store_true", help="print ids only")
-    checks.set_defaults(run=_checks)
-
-    audit = commands.add_parser("audit", help="audit targets; what is not known here goes to pytest (-k, -n 2, -x …)")
-    audit.add_argument(
-        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the reference targets"
+    parser.add_argument("--weights", metavar="FILE", help="weights: .safetensors, or .pt that holds tensors only")
+    parser.add_argument("--train", metavar="DATA", help="training images: a folder per class, or module:callable")
+    parser.add_argument("--validation", metavar="DATA", help="validation images, likewise")
+    parser.add_argument(
+        "--output", type=output_file, default="audit.toml", metavar="FILE", help="file to write (default: audit.toml)"
     )
-    audit.add_argument(
-        "--report", default="reports", metavar="DIR", help="where reports are written (default: reports)"
-    )
-    audit.add_argument("--profile", default="quick", choices=["quick", "standard", "deep"])
-    audit.add_argument("--seed", type=int, default=0)
-    audit.add_argument("--strict", action="store_true", help="inconclusive findings fail the run")
-    audit.set_defaults(run=_audit)
+    parser.add_argument("--ci", choices=["github"], help="also write a workflow for this service")
 
-    accept = commands.add_parser("accept", help="write the failures of the last report into the audit file as expected")
-    accept.add_argument("config", type=Path, metavar="AUDIT.TOML")
-    accept.add_argument(
-        "--report", type=Path, default=Path("reports"), metavar="DIR", help="where the last run wrote its reports"
-    )
-    accept.add_argument("--reason", help="the reason of all new entries; without it each entry asks for its own")
-    accept.set_defaults(run=_accept)
 
-    report = commands.add_parser("report", help="print a report and write its files; rebuild that of a killed run")
-    report.add_argument("path", type=Path, metavar="REPORT", help="report.json, journal.jsonl, or their folder")
-    report.add_argument("--output", type=Path, metavar="DIR", help="default: the report's own folder")
-    report.set_defaults(run=_report)
+def _checks_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("patterns", nargs="*", metavar="ID", help="ids or patterns such as 'padding.*'")
+    parser.add_argument("--modules", nargs="+", default=(), metavar="NAME", help="also check modules not installed")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--ids", action="store_true", help="print only the ids")
+    form.add_argument("--markdown", action="store_true", help="print a table in Markdown, as in docs/checks.md")
 
-    compare = commands.add_parser("compare", help="what changed from an older report to a newer; status 1 if worse")
-    compare.add_argument("older", type=Path, metavar="A.json")
-    compare.add_argument("newer", type=Path, metavar="B.json")
-    compare.add_argument("--json", action="store_true", help="print JSON")
-    compare.set_defaults(run=_compare)
 
-    search = commands.add_parser("search", help="find the smallest network that reaches an accuracy on a target's data")
-    search.add_argument(
-        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the four data sets of Table I"
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="targets (default, in a checkout: the references)"
     )
-    search.add_argument("--target-accuracy", type=float, help="default: what the file claims, else the model's own")
-    search.add_argument("--seeds", type=int, default=5, help="networks per architecture (default: 5)")
-    search.add_argument("--epochs", type=int, default=200, help="that the last rung gives (default: 200)")
-    search.add_argument("--grid", default="quick", choices=["quick", "thesis", "wide"])
-    search.add_argument("--budget", type=float, metavar="SECONDS", help="per target; then tell what is known")
-    search.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR")
-    search.add_argument("--jobs", type=int, default=-1, help="processes of one thread each (default: one per core)")
-    search.add_argument("--size", type=int, help="resize images to that side (default: 32 where they are larger)")
-    search.add_argument("--images", type=int, default=3_000, help="training images at most (default: 3000)")
-    search.add_argument(
-        "--resume", action=argparse.BooleanOptionalAction, default=True, help="go on from the results that are there"
+    parser.add_argument(
+        "--report", default="reports", metavar="DIR", help="folder that reports are written to (default: reports)"
     )
-    search.set_defaults(run=_search)
+    parser.add_argument(
+        "--profile",
+        default="quick",
+        choices=["quick", "standard", "deep"],
+        help="how many images each answer rests on (default: quick)",
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice (default: 0)")
+    parser.add_argument("--strict", action="store_true", help="fail the run on inconclusive findings")
 
-    look = commands.add_parser("look", help="one page of what a model makes of an image, layer by layer")
-    look.add_argument("image", metavar="IMAGE", help="an image file, or validation[17] for one of the target's own")
-    look.add_argument("--audit-config", type=Path, metavar="AUDIT.TOML", help="the model that it is shown to")
-    look.add_argument("--output", type=Path, metavar="FILE", help="default: reports/TARGET/look-IMAGE.html")
-    look.add_argument(
-        "--layers", nargs="+", default=(), metavar="LAYER", help="as in named_modules(), or block1/relu:2"
-    )
-    look.add_argument("--class", dest="class_name", metavar="NAME", help="what to explain (default: the prediction)")
-    look.add_argument("--report", type=Path, default=Path("reports"), metavar="DIR", help="where audits are reported")
-    look.add_argument(
-        "--fidelity",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="measure which methods can be trusted where no report tells (default: yes)",
-    )
-    look.add_argument("--seed", type=int, default=0)
-    look.set_defaults(run=_look)
 
-    atlas = commands.add_parser("atlas", help="a page per layer of what drives each of its units, made and found")
-    atlas.add_argument("config", nargs="?", type=Path, metavar="AUDIT.TOML", help="the model and its images")
-    atlas.add_argument(
-        "--layers",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="as in named_modules(), or block1/relu:2; none: list them",
+def _accept_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="AUDIT.TOML", help="audit file that gets the new entries")
+    parser.add_argument(
+        "--report", type=Path, default=Path("reports"), metavar="DIR", help="folder of the reports (default: reports)"
     )
-    atlas.add_argument("--units", default="all", metavar="N", help="all, how many, or numbers such as 3,17,90")
-    atlas.add_argument(
-        "--goal", default="unit", choices=["unit", "channel"], help="drive the middle of a unit's map, or its mean"
-    )
-    atlas.add_argument("--steps", type=int, help="default: the recipe's")
-    atlas.add_argument("--size", type=int, metavar="PIXELS", help="of the images (default: the model's, at most 128)")
-    atlas.add_argument("--recipe", default="default", metavar="NAME", help="of cnnaudit.optimization.RECIPES")
-    atlas.add_argument("--batch-size", type=int, help="units optimized together (default: 8, on a GPU 512)")
-    atlas.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
-    atlas.add_argument("--jobs", type=int, default=1, help="processes; -1: one per core (default: 1)")
-    atlas.add_argument("--seed", type=int, default=0)
-    atlas.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
-    atlas.add_argument(
-        "--checkpoints", nargs="+", type=Path, default=(), metavar="FILE", help="weights of a training, first to last"
-    )
-    atlas.set_defaults(run=_atlas)
+    parser.add_argument("--reason", help="reason of all new entries (default: each asks for its own)")
 
-    kernels = commands.add_parser("kernels", help="a report on kernels: kinds and groups of units, ring, Mapper graphs")
-    kernels.add_argument("config", type=Path, metavar="AUDIT.TOML", help="the model and its images")
-    kernels.add_argument(
-        "--layers",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="convolutions (default: those of two rows and columns or more)",
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="REPORT", help="report.json or its folder")
+    parser.add_argument("--output", type=folder, metavar="DIR", help="folder to write to (default: the report's own)")
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("older", type=Path, metavar="A.json", help="the older report")
+    parser.add_argument("newer", type=Path, metavar="B.json", help="the newer report")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("patterns", nargs="*", default=["*"], metavar="ID", help="ids or patterns (default: all)")
+    parser.add_argument("--modules", nargs="+", default=(), metavar="NAME", help="also check modules not installed")
+    parser.add_argument(
+        "--to", type=folder, metavar="DIR", help="folder for the results (default: null/ beside each check)"
     )
-    kernels.add_argument("--images", type=int, default=48, help="that dead and color-blind units are sought on")
-    kernels.add_argument("--jobs", type=int, default=-1, help="processes of one thread each (default: one per core)")
-    kernels.add_argument("--seed", type=int, default=0)
-    kernels.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
-    kernels.set_defaults(run=_kernels)
-
-    study = commands.add_parser("study", help="the studies of the minimum models: a table, a figure and a page each")
-    study.add_argument("names", nargs="+", choices=list(STUDIES), metavar="STUDY", help=", ".join(STUDIES))
-    study.add_argument("--output", type=Path, default=Path("reports/studies"), metavar="DIR")
-    study.add_argument("--jobs", type=int, default=-1, help="processes of one thread each (default: one per core)")
-    study.add_argument("--seeds", type=int, help="networks of each kind (default: each study's own number)")
-    study.add_argument("--quick", action="store_true", help="a first look in about a minute each")
-    study.set_defaults(run=_study)
-
-    read = commands.add_parser("read", help="a page that reads a small model: its features, its filter, its data")
-    read.add_argument(
-        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="none, in a checkout: the reference targets"
-    )
-    read.add_argument("--layer", metavar="NAME", help="whose output to read (default: what the classifier reads)")
-    read.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
-    read.set_defaults(run=_read)
-
-    calibrate = commands.add_parser("calibrate", help="measure the null distribution, false alarms and power of checks")
-    calibrate.add_argument("patterns", nargs="*", default=["*"], metavar="ID")
-    calibrate.add_argument("--output", type=Path, default=Path("baselines/null"), metavar="DIR")
-    calibrate.add_argument("--seeds", type=int, help="seeds per population (default: each population's own)")
-    calibrate.add_argument("--workers", type=int, default=2)
-    calibrate.set_defaults(run=_calibrate)
-    return parser
+    parser.add_argument("--seeds", type=positive_int, help="seeds per population (default: each population's own)")
+    parser.add_argument("--workers", type=positive_int, default=2, help="number of processes (default: 2)")
 
 
 def _plain(text: object) -> str:
@@ -232,21 +201,24 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _checks(options: argparse.Namespace) -> int:
-    from cnnaudit.checks import catalogue, select
-    from cnnaudit.report.catalogue import catalogue_text, check_text
+    from cnnaudit.checks import known_checks, select
+    from cnnaudit.report.catalogue import catalogue_markdown, catalogue_text, check_text
 
-    chosen = select(options.patterns or ["*"], catalogue())
+    known = known_checks(options.modules)
+    chosen = select(options.patterns or ["*"], known)
     if options.ids:
         print("\n".join(chosen))
+    elif options.markdown:
+        print(catalogue_markdown([known[id] for id in chosen]), end="")
     elif options.patterns:
-        print("\n\n".join(check_text(catalogue()[id]) for id in chosen))
+        print("\n\n".join(check_text(known[id]) for id in chosen))
     else:
-        print(catalogue_text([catalogue()[id] for id in chosen]))
+        print(catalogue_text([known[id] for id in chosen]))
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from cnnaudit.audit_run import run
+    from cnnaudit.plugin.child import run
 
     # The audit's own summary says it all; this package is imported before pytest could rewrite its assertions.
     quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -259,7 +231,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from cnnaudit.accept import accept
+    from cnnaudit.report.accept import accept
 
     added = accept(options.config, options.report, options.reason)
     if not added:
@@ -295,55 +267,14 @@ def _compare(options: argparse.Namespace) -> int:
     return comparison.exit_status
 
 
-def _search(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.search import Options, command
-
-    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
-    return command(options.configs, Options(**asked))
-
-
-def _look(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.look import Options, command
-
-    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
-    return command(options.image, options.audit_config, Options(**{**asked, "layers": tuple(options.layers)}))
-
-
-def _atlas(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.atlas import Options, command
-
-    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
-    lists = {name: tuple(asked[name]) for name in ("layers", "checkpoints")}
-    return command(options.config, Options(**{**asked, **lists}))
-
-
-def _kernels(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.kernels import Options, command
-
-    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
-    return command(options.config, Options(**{**asked, "layers": tuple(options.layers)}))
-
-
-def _study(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.study import Options, command
-
-    asked = {name: getattr(options, name) for name in Options.__dataclass_fields__}
-    return command(options.names, Options(**asked))
-
-
-def _read(options: argparse.Namespace) -> int:
-    from cnnaudit.pages.reading import command
-
-    return command(options.configs, options.output, options.layer)
-
-
 def _calibrate(options: argparse.Namespace) -> int:
-    from cnnaudit.calibration import calibrate, write
-    from cnnaudit.checks import catalogue, select
+    from cnnaudit.checks import known_checks, select
+    from cnnaudit.checks.calibration import calibrate, write
 
-    for id in select(options.patterns, catalogue()):
+    known = known_checks(options.modules)
+    for id in select(options.patterns, known):
         result = calibrate(id, seeds=options.seeds, workers=options.workers)
-        path = write(result, options.output)
+        path = write(result, options.to or known[id].null_file.parent)
         rates = {name: result[name] for name in ("false_alarms", "power") if result[name]}
         print(f"{path}: " + ", ".join(f"{name} {rate['count']}/{rate['n']}" for name, rate in rates.items()))
     return 0

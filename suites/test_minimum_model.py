@@ -1,13 +1,10 @@
 """How small a network suffices?"""
 
-from __future__ import annotations
+import pytest
 
-from cnnaudit.checks.minimum_model import check_minimum_model, check_table
-
-
-def test_minimum_model(target, audit):
-    audit(check_minimum_model, target)
+from cnnaudit.checks import family
 
 
-def test_table(target, audit):
-    audit(check_table, target)
+@pytest.mark.parametrize("check", family("minimum_model"), ids=str)
+def test_minimum_model(target, check, audit):
+    audit(check, target)

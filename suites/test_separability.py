@@ -1,7 +1,10 @@
 """Does the network separate what it should?"""
 
-from cnnaudit.checks.separability import check_clusters
+import pytest
+
+from cnnaudit.checks import family
 
 
-def test_clusters(target, audit):
-    audit(check_clusters, target)
+@pytest.mark.parametrize("check", family("separability"), ids=str)
+def test_separability(target, check, audit):
+    audit(check, target)

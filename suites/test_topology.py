@@ -1,7 +1,10 @@
 """What shape do the kernels of a layer have together?"""
 
-from cnnaudit.checks.topology import check_ring
+import pytest
+
+from cnnaudit.checks import family
 
 
-def test_ring(target, audit):
-    audit(check_ring, target)
+@pytest.mark.parametrize("check", family("topology"), ids=str)
+def test_topology(target, check, audit):
+    audit(check, target)

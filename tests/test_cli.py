@@ -1,5 +1,11 @@
 """The commands, from the outside."""
 
+import argparse
+import errno
+import importlib
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -7,14 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnaudit import config
-from cnnaudit.accept import accept
+from cnnaudit import __version__, pages
+from cnnaudit.checks import audit_file as config
 from cnnaudit.checks import catalogue
 from cnnaudit.cli import main
-from cnnaudit.errors import AuditError
-from cnnaudit.findings import Finding
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, write_report
+from cnnaudit.report.accept import accept
 from cnnaudit.scaffold import look_at_folder, scaffold
+from cnnaudit.target.config import PLACEHOLDER, ConfigError
 
 
 @pytest.fixture
@@ -83,6 +91,13 @@ def test_init_describes_a_callable_by_asking_it(folder):
     assert config.read("audit.toml").model.class_indices == (0, 1)
 
 
+def test_init_refuses_data_that_are_not_there(folder, capsys):
+    arguments = ["--model", "torchvision:resnet18", "--validation", "data/validation", "--train", "data/trian"]
+    assert main(["init", *arguments]) == 4
+    assert "--train data/trian: no such folder" in capsys.readouterr().err
+    assert not (folder / "audit.toml").exists()
+
+
 def test_a_wrong_torchvision_name_is_a_message(folder, capsys):
     assert main(["init", "--model", "torchvision:resnet81", "--train", "data/train"]) == 4
     assert "resnet81" in capsys.readouterr().err
@@ -122,8 +137,8 @@ def test_accept_writes_the_failing_gates_and_asks_for_reasons(reported, capsys):
     assert after.startswith(before.rstrip("\n"))
     entries = tomllib.loads(after)["expected"]
     assert {entry["check"] for entry in entries} == {"dataset.leakage", "behavior.invariance[rotation]"}
-    assert {entry["reason"] for entry in entries} == {config.PLACEHOLDER}
-    with pytest.raises(config.ConfigError, match="reason"):
+    assert {entry["reason"] for entry in entries} == {PLACEHOLDER}
+    with pytest.raises(ConfigError, match="reason"):
         config.read("audit.toml")
 
 
@@ -168,5 +183,83 @@ def test_an_atlas_is_written_and_a_wrong_layer_or_checkpoint_is_told(tmp_path, c
     assert str(tmp_path / "digits-lenet/atlas/conv1.html") in capsys.readouterr().out
     assert main(["atlas", config, "--layers", "conv9", *asked]) == 4
     assert "conv1" in capsys.readouterr().err
-    assert main(["atlas", config, "--layers", "conv1", *asked, "--checkpoints", "absent.pt"]) == 4
+    with pytest.raises(SystemExit) as stop:
+        main(["atlas", config, "--layers", "conv1", *asked, "--checkpoints", "absent.pt"])
+    assert stop.value.code == 4
     assert "absent.pt" in capsys.readouterr().err
+
+
+PAGES = sorted(path.parent.name for path in Path(pages.__file__).parent.glob("*/command.py"))
+
+
+def test_without_arguments_help_is_printed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: cnnaudit ") and max(map(len, text.splitlines())) <= 80
+    assert {"audit", "checks", "look", "atlas", "kernels", "read", "search", "study"} <= set(text.split())
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out == f"cnnaudit {__version__}\n"
+
+
+def test_a_page_is_found_by_its_place(monkeypatch, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "command.py").write_text(
+        "HELP = 'greet'\n"
+        "def add_arguments(parser): parser.add_argument('name')\n"
+        "def run(options): print('hello', options.name); return 0\n"
+    )
+    monkeypatch.setattr(pages, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(pages, "__path__", [str(tmp_path)])
+    assert main(["mine", "you"]) == 0
+    assert capsys.readouterr().out == "hello you\n"
+    for name in ("cnnaudit.pages.mine", "cnnaudit.pages.mine.command"):
+        sys.modules.pop(name)
+
+
+def test_the_parser_is_built_without_anything_heavy():
+    code = "import sys; from cnnaudit.cli import _parser; _parser(); print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "cnnaudit.pages.look.command" in loaded
+    assert not loaded & {"torch", "matplotlib", "sklearn", "scipy", "PIL", "jinja2", "rich", "pytest"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_argument_has_a_help_text_and_every_page_a_line(name):
+    parser = argparse.ArgumentParser()
+    module = importlib.import_module(f"cnnaudit.pages.{name}.command")
+    module.add_arguments(parser)
+    assert module.HELP and not module.HELP.endswith(".")
+    assert not [action.dest for action in parser._actions if not action.help]
+
+
+WHERE = {"look": "--report", "search": "--results"}
+FIRST = {"look": ["validation[0]", "--audit-config", "a.toml"], "study": ["noise"]}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_file_in_place_of_the_output_folder_is_told_before_any_work(name, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    option = WHERE.get(name, "--output")
+    with pytest.raises(SystemExit) as stop:
+        main([name, *FIRST.get(name, ["a.toml"]), option, str(tmp_path / "file" / "deeper")])
+    assert stop.value.code == 4
+    said = capsys.readouterr().err
+    assert f"argument {option}: expected a folder, but" in said and "Traceback" not in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_error_of_the_system_is_a_message(monkeypatch, capsys):
+    def broken(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "disk")
+
+    monkeypatch.setattr("cnnaudit.checks.known_checks", broken)
+    assert main(["checks"]) == 4
+    assert capsys.readouterr().err == "cnnaudit checks: disk: Input/output error\n"

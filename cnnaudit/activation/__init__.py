@@ -7,13 +7,14 @@ torch at its top.
 
 from __future__ import annotations
 
-from cnnaudit.activation.active_filters import ActiveFilters, active_filters
-from cnnaudit.activation.effects import effects
-from cnnaudit.activation.feature_maps import feature_maps
+from cnnaudit.activation._active_filters import ActiveFilters, active_filters
+from cnnaudit.activation._effects import effects
+from cnnaudit.activation._feature_maps import feature_maps
 from cnnaudit.activation.figures import draw_feature_maps, feature_map_grid, outlined
 from cnnaudit.activation.layers import spatial_layers
 from cnnaudit.activation.maximum import Maximum, TopImage, maximum_activation, top_images
-from cnnaudit.activation.receptive_field import Box, ReceptiveFields, receptive_field, receptive_fields
+from cnnaudit.interventions.box import Box
+from cnnaudit.interventions.receptive_field import ReceptiveFields, receptive_field, receptive_fields
 
 __all__ = [
     "ActiveFilters",

@@ -6,15 +6,15 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
+from cnnaudit.interventions.box import Box
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnaudit.activation.receptive_field import Box
 
 TILE = 72  # pixels of a map in the mosaic, at least
 HEADROOM = 0.3  # room for the number over a map, in sides of a map

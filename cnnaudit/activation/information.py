@@ -32,29 +32,39 @@ class Agreement:
     placements: np.ndarray
     member: np.ndarray
 
-    def correlations(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """(K,): Spearman's rank correlation over the filters of activity and information, 0 where either is constant.
+    def correlations(self) -> np.ndarray:
+        """(K,): Spearman's rank correlation of activity and information over the filters, 0 where one is constant."""
+        return rank_correlation(self.activity, self.information)
+
+    @property
+    def best(self) -> float:
+        """The AUC above .5 of the most informative third of the filters, mean over the classes."""
+        return _best(self.information)
+
+    def carried(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """(K,): the AUC above .5 of the filters that are active on the class, relative to `best`.
+
+        The mean over the filters is weighted by their activity: about 1 where the active filters tell the class as
+        well as the most informative third, 0 where they tell nothing.
 
         With `rows`, those of images drawn anew: their AUC is the mean of the placement values over the class plus that
         over the rest, less the AUC of all (the linearization of DeLong et al. 1988), so that no probe is fitted again.
         NaN where a class was not drawn.
         """
         if rows is None:
-            return rank_correlation(self.activity, self.information)
+            return _carried(self.activity, self.information)
         drawn = np.bincount(rows, minlength=len(self.member))[:, None]
         inside, outside = self.member * drawn, ~self.member * drawn
         if not inside.any(axis=0).all():
             return np.full(len(self.classes), np.nan)
         inside, outside = inside / inside.sum(axis=0), outside / outside.sum(axis=0)
         both = np.einsum("nk,nkc->kc", inside + outside, self.placements, optimize=True)
-        return rank_correlation(inside.T @ self.active, both - self.information)
+        return _carried(inside.T @ self.active, both - self.information)
 
     def permuted(self, permutations: int, rng: np.random.Generator) -> np.ndarray:
-        """(permutations,): the mean of `correlations` where the filters of the information are shuffled."""
-        units = self.activity.shape[1]
-        activity, information = ranks(self.activity), ranks(self.information)
-        orders = (rng.permutation(units) for _ in range(permutations))
-        return np.array([_correlation(activity, information[:, order]).mean() for order in orders])
+        """(permutations,): the mean of `carried` where the filters of the information are shuffled."""
+        orders = (rng.permutation(self.activity.shape[1]) for _ in range(permutations))
+        return np.array([_carried(self.activity, self.information[:, order]).mean() for order in orders])
 
 
 def agreement(
@@ -105,6 +115,19 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     scale = np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
     products = (first * second).sum(-1)
     return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > 0))
+
+
+def _best(information: np.ndarray) -> float:
+    """The AUC above .5 of the most informative third of the filters, mean over the classes."""
+    third = max(1, information.shape[1] // 3)
+    return float(np.sort(information, axis=1)[:, -third:].mean() - 0.5)
+
+
+def _carried(activity: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """(K,): the activity-weighted mean of the AUC above .5, relative to `_best`; 0 where no filter is active."""
+    total = activity.sum(axis=1)
+    told = (activity * (information - 0.5)).sum(axis=1)
+    return np.asarray(np.divide(told, total, out=np.zeros_like(told), where=total > 0) / max(_best(information), 1e-9))
 
 
 def _folds(labels: np.ndarray) -> np.ndarray:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
-from cnnaudit.errors import ModelError, UnsupportedError
+import torch
+from torch import nn
+
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.wording import listed
+from cnnaudit.interventions import Call, calls, record, stop_at
+from cnnaudit.interventions.batches import fill_batch, forward, in_batches
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.target import out_of_memory
-from cnnaudit.wording import listed, one_line
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from cnnaudit.activation.layout import Traced
-    from cnnaudit.interventions import Call
+from cnnaudit.interventions.map_layout import Trace
+from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.op_types import ACTIVATIONS
 
 _KINDS = {
     *("conv2d", "conv_transpose2d", "batch_norm", "group_norm", "instance_norm", "add", "cat", "interpolate"),
     *("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "lp_pool2d", "sigmoid", "tanh"),
-}
-# These take and answer (N, C, H, W) by definition, also where positions are not known behind some other call.
-_PLANAR = {
-    *("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"),
-    *("lp_pool2d", "batch_norm", "interpolate"),
 }
 
 
@@ -48,30 +42,15 @@ def spatial_layers(model: nn.Module, images: torch.Tensor) -> list[Call]:
         >>> [(call.name, call.output_shape) for call in spatial_layers(net, torch.rand(1, 1, 5, 5))]
         [('0', (1, 2, 3, 3)), ('1', (1, 2, 3, 3))]
     """
-    from cnnaudit.activation.layout import Trace
-    from cnnaudit.interventions import calls
-    from cnnaudit.interventions.kinds import ACTIVATIONS
-    from cnnaudit.interventions.modes import evaluating
-
     with evaluating(model):
-        observed = calls(model, filled(images[:1], getattr(model, "batch", None)))
-    planar = {call.name for call in Trace(model, images).calls() if _is_planar(call)}
+        observed = calls(model, fill_batch(images[:1], getattr(model, "batch", None)))
+    planar = {call.name for call in Trace(model, images).calls() if call.planar}
     found = [call for call in observed if call.kind in _KINDS | ACTIVATIONS and call.name in planar]
     if not found:
         raise UnsupportedError(
             "the model has no layer with maps: no convolution, pooling or activation of it answers (N, C, H, W)"
         )
     return found
-
-
-def _is_planar(call: Traced) -> bool:
-    """Whether the call answers (N, C, H, W)."""
-    if len(call.output_shape) != 4:
-        return False
-    if call.kind in _PLANAR or call.output_shape[2:] == (1, 1):
-        return True
-    layout = call.layout
-    return not isinstance(layout, str) and layout.planar
 
 
 def first_response(model: nn.Module, images: torch.Tensor) -> str:
@@ -86,8 +65,6 @@ def first_response(model: nn.Module, images: torch.Tensor) -> str:
         >>> first_response(lenet(), torch.rand(1, 1, 28, 28))
         'relu1'
     """
-    from cnnaudit.interventions.kinds import ACTIVATIONS
-
     found = ""
     for call in spatial_layers(model, images):
         if call.kind == "conv2d" and found:
@@ -99,15 +76,6 @@ def first_response(model: nn.Module, images: torch.Tensor) -> str:
     if not found:
         raise UnsupportedError("the model has no 2-d convolution")
     return found
-
-
-def filled(images: torch.Tensor, batch: int | None) -> torch.Tensor:
-    """The images with copies of the last one behind them, up to the batch size that a model is bound to."""
-    import torch
-
-    if not batch or len(images) >= batch:
-        return images
-    return torch.cat([images, images[-1:].expand(batch - len(images), *images.shape[1:])])
 
 
 def over_layers(
@@ -127,38 +95,22 @@ def over_layers(
         ModelError: the model raises on the images.
         UnsupportedError: a layer's output is no map, or the model hides its calls.
     """
-    import torch
-
-    from cnnaudit.interventions import record, stop_at
-    from cnnaudit.interventions.batches import in_batches
-    from cnnaudit.interventions.modes import evaluating
 
     def ask(batch: torch.Tensor, stop: bool = len(layers) == 1) -> tuple[torch.Tensor, ...]:
         batch = batch if device is None else batch.to(device)
         with torch.no_grad():
             with record(model, layers) as values, stop_at(model, layers[0]) if stop else nullcontext():
-                run(model, batch)
+                forward(model, batch)
             return function(*(_map(model, batch, name, values[name]) for name in layers))
 
     require_images(images)
     bound = getattr(model, "batch", None)
     with evaluating(model):
         if len(layers) == 1:  # a whole pass first: it tells names that mean several calls, which a stopped one does not
-            ask(filled(images[:1], bound), stop=False)
+            ask(fill_batch(images[:1], bound), stop=False)
         _require_planar(model, images[:1] if device is None else images[:1].to(device), layers)
         size = cpu_size(images, batch_size) if (device or images.device.type) == "cpu" else batch_size
         return in_batches(ask, images, batch_size=size, bound=bound)
-
-
-def run(model: nn.Module, batch: torch.Tensor) -> None:
-    """One pass; what the model raises on these images becomes a ModelError, running out of memory stays what it is."""
-    try:
-        model(batch)
-    except RuntimeError as error:
-        if out_of_memory(error):
-            raise
-        shape = tuple(batch.shape)
-        raise ModelError(f"the model cannot take images of {batch.dtype} {shape}: {one_line(error)}") from error
 
 
 def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) -> torch.Tensor:
@@ -170,11 +122,9 @@ def _map(model: nn.Module, batch: torch.Tensor, name: str, value: torch.Tensor) 
 
 def _require_planar(model: nn.Module, images: torch.Tensor, layers: Sequence[str]) -> None:
     """Refuse layers whose output has four axes that are not channels, rows and columns, in this order."""
-    from cnnaudit.activation.layout import Trace
-
     trace = Trace(model, images)
     for found in map(trace.layer, layers):
-        if len(found.output_shape) == 4 and not _is_planar(found):
+        if len(found.output_shape) == 4 and not found.planar:
             layout = found.layout
             reason = layout if isinstance(layout, str) else f"axis {layout.channels} of it holds the channels"
             raise UnsupportedError(_no_map(model, images, found.name, found.output_shape, f": {reason}"))

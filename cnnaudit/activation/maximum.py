@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import torch
+from torch import nn
 
 from cnnaudit.activation.layers import over_layers
-from cnnaudit.activation.receptive_field import Box, receptive_fields
-from cnnaudit.errors import UnsupportedError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.interventions.box import Box
+from cnnaudit.interventions.receptive_field import receptive_fields
 
 
 class Maximum(NamedTuple):

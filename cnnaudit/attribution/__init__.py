@@ -6,14 +6,16 @@ function in every order of imports. No module imports torch at its top.
 
 from __future__ import annotations
 
-from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam, last_planes
-from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
-from cnnaudit.attribution.deeplift import deeplift
-from cnnaudit.attribution.forward_backward import forward_backward
-from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
-from cnnaudit.attribution.lime import LimeExplanation, draw_lime_panels, lime, lime_explanation, lime_panels
+from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam, last_feature_maps
+from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution._deeplift import deeplift
+from cnnaudit.attribution._forward_backward import forward_backward
+from cnnaudit.attribution._lime import LimeExplanation, lime, lime_explanation
+from cnnaudit.attribution._occlusion import OcclusionMaps, occlusion, occlusion_maps
+from cnnaudit.attribution.averaged_gradients import integrated_gradients, smooth_grad
+from cnnaudit.attribution.figures import draw_lime_panels, draw_occlusion_maps, lime_panels
+from cnnaudit.attribution.gradients import gradient, gradient_times_input
 from cnnaudit.attribution.methods import METHODS, Method, saliency
-from cnnaudit.attribution.occlusion import OcclusionMaps, draw_occlusion_maps, occlusion, occlusion_maps
 
 __all__ = [
     "METHODS",
@@ -32,7 +34,7 @@ __all__ = [
     "guided_backpropagation",
     "guided_grad_cam",
     "integrated_gradients",
-    "last_planes",
+    "last_feature_maps",
     "lime",
     "lime_explanation",
     "lime_panels",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnnaudit.errors import AuditError, ModelError
+import torch
+from torch import nn
+
+from cnnaudit.attribution.scores import one_each
+from cnnaudit.core.errors import AuditError, DataError, ModelError
+from cnnaudit.core.memory import out_of_memory
+from cnnaudit.interventions import batches
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.target import out_of_memory
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-__all__ = ["cpu_size", "in_batches", "require_images", "rows_in_batches", "say_where_zero"]
+__all__ = ["baseline_images", "cpu_size", "in_batches", "require_images", "rows_in_batches", "say_where_zero"]
 
 
 def in_batches(
@@ -44,12 +45,21 @@ def in_batches(
     return rows_in_batches(function, model, images.detach(), *rows, batch_size=cpu_size(images, batch_size))
 
 
+def baseline_images(images: torch.Tensor, baseline: float | torch.Tensor) -> torch.Tensor:
+    """The baseline of each image, in the shape of the images."""
+    value = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).detach()
+    try:
+        value = value.expand_as(images)
+    except RuntimeError:
+        shape, given = tuple(images.shape), tuple(value.shape)
+        raise DataError(f"baseline: expected a number or a tensor that broadcasts to {shape}, got {given}") from None
+    if not torch.isfinite(value).all():
+        raise DataError("baseline: NaN or infinity in it")
+    return value
+
+
 def _rows(value: Any, images: torch.Tensor) -> Any:
     """What is given for each image, as a tensor that can be cut with them, outside of any graph."""
-    import torch
-
-    from cnnaudit.attribution.scores import one_each
-
     if isinstance(value, torch.Tensor):
         return value.detach()
     return value if value is None or isinstance(value, int) else one_each(value, images)
@@ -59,8 +69,6 @@ def rows_in_batches(
     function: Callable[..., torch.Tensor], model: nn.Module, *rows: torch.Tensor, batch_size: int
 ) -> torch.Tensor:
     """`function(*rows)` in batches of exactly that size, for tensors that are no images; else as `in_batches`."""
-    from cnnaudit.interventions import batches
-
     try:
         return batches.in_batches(function, *rows, batch_size=batch_size, bound=getattr(model, "batch", None))
     except AuditError:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnnaudit.attribution.cam import cam, grad_cam, guided_grad_cam
-from cnnaudit.attribution.deconvnet import deconvnet, guided_backpropagation
-from cnnaudit.attribution.deeplift import deeplift
-from cnnaudit.attribution.forward_backward import forward_backward
-from cnnaudit.attribution.gradients import gradient, gradient_times_input, integrated_gradients, smooth_grad
-from cnnaudit.attribution.lime import lime
-from cnnaudit.attribution.occlusion import occlusion
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam
+from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
+from cnnaudit.attribution._deeplift import deeplift
+from cnnaudit.attribution._forward_backward import forward_backward
+from cnnaudit.attribution._lime import lime
+from cnnaudit.attribution._occlusion import occlusion
+from cnnaudit.attribution.averaged_gradients import integrated_gradients, smooth_grad
+from cnnaudit.attribution.gradients import gradient, gradient_times_input
 from cnnaudit.interventions.images import require_images
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 Compute = Callable[..., "torch.Tensor"]
 
@@ -87,9 +88,6 @@ def edges(images: torch.Tensor) -> torch.Tensor:
         >>> edges(torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]]))
         tensor([[[[0., 4., 4., 0.]]]])
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
     wide = F.pad(images, (1, 1, 1, 1), mode="replicate")
     rows = wide[..., :-2, :] + 2 * wide[..., 1:-1, :] + wide[..., 2:, :]
     columns = wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]

@@ -11,11 +11,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch._ops import OpOverload
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments
-from cnnaudit.interventions.kinds import is_in_place, raw_name
+from cnnaudit.interventions.module_paths import Site
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import Site
+from cnnaudit.interventions.op_types import is_in_place, raw_name
 
 
 def _kinds(words: str) -> frozenset[str]:

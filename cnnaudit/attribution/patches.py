@@ -1,21 +1,17 @@
 """Tensors that differ from those of a few base images inside one small box per row, and are computed only there.
 
 `occlusion` changes one window of an image and asks the model again. What the window cannot have touched is known from
-the unoccluded image, so a `Patched` tensor holds that image's activation once, and for each window only the box of
-values that may differ. Convolutions, poolings and pointwise functions carry the box forward, with the halo that they
-need; every other function is given the whole tensor, from where on the pass is the ordinary one. Values are those of
-the ordinary pass, up to the rounding of a sum in another order.
+the unoccluded image, so a `Part` holds that image's activation once, and for each window only the box of values that
+may differ. `patched_tensor` carries parts through a forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._pytree import tree_map
 
 Axis = np.ndarray  # (B,) first row or column of each box
 
@@ -90,68 +86,6 @@ class Part:
         return self.crop(Box(zeros, zeros, *self.base.shape[2:]))
 
 
-class Patched(torch.Tensor):
-    """A tensor (B, C, H, W) known by its base images and one box per row; the whole of it exists once it is asked for.
-
-    From then on `part` is None and the whole tensor is what later calls read and change in place.
-    """
-
-    part: Part | None
-    _whole: torch.Tensor | None
-
-    @staticmethod
-    def __new__(cls, part: Part) -> Patched:
-        made = torch.Tensor._make_wrapper_subclass(cls, part.shape, dtype=part.base.dtype, device=part.base.device)
-        made.part, made._whole = part, None
-        return made
-
-    @property
-    def known(self) -> Part:
-        """The part, where the whole tensor was not asked for."""
-        assert self.part is not None
-        return self.part
-
-    def whole(self) -> torch.Tensor:
-        """The ordinary tensor."""
-        if self._whole is None:
-            self._whole, self.part = self.known.whole(), None
-        return self._whole
-
-    def change(self, part: Part | torch.Tensor) -> Patched:
-        """Take that content, as an in-place function does."""
-        self.part, self._whole = (part, None) if isinstance(part, Part) else (None, part)
-        return self
-
-    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
-        return f"Patched({tuple(self.part.shape) if self.part else self._whole!r})"
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        from cnnaudit.attribution.patch_rules import answer
-
-        with torch._C.DisableTorchFunctionSubclass():
-            return answer(func, args, kwargs or {})
-
-    @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
-        cls, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:  # a call that torch made without asking `__torch_function__`
-        return func(*whole(args), **whole(kwargs or {}))
-
-
-def whole(values: Any) -> Any:
-    """The same arguments with every patched tensor made whole."""
-    return tree_map(lambda value: value.whole() if isinstance(value, Patched) else value, values)
-
-
-def patched(images: torch.Tensor, owner: torch.Tensor, top: Axis, left: Axis, patch: torch.Tensor) -> Patched:
-    """Rows that are `images[owner]` with a patch (B, C, h, w) put at (top, left), inside the plane."""
-    box = Box(np.asarray(top, np.int64), np.asarray(left, np.int64), *patch.shape[2:])
-    return Patched(Part(images, owner, box, patch))
-
-
 def union(boxes: Sequence[Box], height: int, width: int) -> Box:
     """For each row a box around all of its boxes, in the plane, of one size for all rows."""
     top, bottom = _hull([(box.top, box.top + box.height) for box in boxes])
@@ -163,6 +97,30 @@ def spanning(top: Axis, bottom: Axis, left: Axis, right: Axis, height: int, widt
     """Boxes of one size that hold rows top..bottom - 1 and columns left..right - 1, moved inside the plane."""
     tall, wide = (int(max(1, (last - first).max())) for first, last in ((top, bottom), (left, right)))
     return Box(np.clip(top, 0, height - tall), np.clip(left, 0, width - wide), tall, wide)
+
+
+def seeing(first: Axis, size: int, padding: int, reach: int, stride: int, count: int) -> tuple[Axis, Axis]:
+    """The outputs that read any of `size` places from `first` on: from the first one to behind the last."""
+    start = -((reach - padding - first) // stride)
+    end = (first + size - 1 + padding) // stride + 1
+    return np.clip(start, 0, count - 1), np.clip(end, 1, count)
+
+
+def sources(count: int, before: int, after: int, mode: str) -> np.ndarray:
+    """For each place of a padded axis the place that its value comes from."""
+    places: np.ndarray = np.arange(-before, count + after)
+    if mode == "circular":
+        places %= count
+    elif mode == "reflect":
+        places = count - 1 - np.abs(count - 1 - np.abs(places))
+    clipped: np.ndarray = np.clip(places, 0, count - 1)
+    return clipped
+
+
+def copies(sources: np.ndarray, first: Axis, size: int) -> tuple[Axis, Axis]:
+    """From the first to behind the last place whose value comes from `size` places from `first` on."""
+    held = (sources >= first[:, None]) & (sources < first[:, None] + size)
+    return held.argmax(1), len(sources) - held[:, ::-1].argmax(1)
 
 
 def _hull(spans: Sequence[tuple[Axis, Axis]]) -> tuple[Axis, Axis]:

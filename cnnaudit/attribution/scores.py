@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-from cnnaudit.errors import AuditError, ModelError
+import numpy as np
+import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.interventions import run_until
+from cnnaudit.interventions.map_layout import Reader, map_reader
+from cnnaudit.interventions.modes import evaluating
 
-    import numpy as np
-    import torch
-    from torch import nn
-
-ClassIndex: TypeAlias = "int | Sequence[int] | np.ndarray | np.integer[Any] | torch.Tensor | None"
-Unit: TypeAlias = "int | tuple[int, int, int] | None"
+ClassIndex = int | Sequence[int] | np.ndarray | np.integer[Any] | torch.Tensor | None
+Unit = int | tuple[int, int, int] | None
 
 
 def scores(
@@ -24,19 +25,26 @@ def scores(
     class_index: ClassIndex = None,
     layer: str | None = None,
     unit: Unit = None,
+    maps: Reader | None = None,
 ) -> torch.Tensor:
     """The score of each image, (N,), differentiable with respect to the images where gradients are enabled.
 
     Without a layer the logit of a class: the predicted one (None), the same for all (an integer of Python, NumPy or
     torch) or one for each image (a list, array or tensor of N). With a layer (named as in `interventions.calls`) the
     activation of its unit: a channel summed over its plane (int), one position of it (channel, row, column), or one
-    number of a layer (N, F); what follows the layer is not computed.
+    number of a layer (N, F); what follows the layer is not computed. A layer may hold its maps as (N, C, H, W),
+    (N, H, W, C) or as tokens, see `interventions.map_layout`.
+
+    Args:
+        maps: how to read the layer, from `map_reader`; None: found by a pass of the first image, which other
+            interventions around this call would see too.
 
     Raises:
-        AuditError: a class or a unit that does not exist, a position in a layer without planes, or a class and a layer.
+        AuditError: a class or a unit that does not exist, a position in a layer without maps, or a class and a layer.
         ModelError: the model answers anything but finite logits (N, K).
         LayerError: the model has no such layer (near names are listed), or the pass does not reach it.
-        UnsupportedError: the model hides its calls, so that no layer can be named.
+        UnsupportedError: the model hides its calls, so that no layer can be named; or which axes of the layer are
+            channels and places is not established.
 
     Example:
         >>> import torch
@@ -48,7 +56,7 @@ def scores(
         True
     """
     if layer is not None:
-        return activations(model, images, layer, unit, class_index).reshape(len(images), -1).sum(1)
+        return activations(model, images, layer, unit, class_index, maps).reshape(len(images), -1).sum(1)
     if unit is not None:
         raise AuditError(f"unit {unit}: name its layer too")
     logits = finite_logits(model, images)
@@ -56,16 +64,20 @@ def scores(
 
 
 def activations(
-    model: nn.Module, images: torch.Tensor, layer: str, unit: Unit, class_index: ClassIndex = None
+    model: nn.Module,
+    images: torch.Tensor,
+    layer: str,
+    unit: Unit,
+    class_index: ClassIndex = None,
+    maps: Reader | None = None,
 ) -> torch.Tensor:
-    """What the unit answers: (N,) for one number, (N, H, W) for the plane of a channel. Errors as in `scores`."""
-    from cnnaudit.interventions import run_until
-
+    """The unit's activation: (N,) for one number, (N, H, W) for the map of a channel. Errors as in `scores`."""
     if class_index is not None:
         raise AuditError(f"either a class ({class_index}) or a unit of the layer {layer!r} can be explained, not both")
-    output = run_until(model, images, layer)
+    maps = maps or map_reader(model, images.detach(), layer)
+    output = maps(run_until(model, images, layer))
     if output.ndim not in (2, 4) or len(output) != len(images):
-        raise AuditError(f"layer {layer!r} answers {tuple(output.shape)}; expected planes (N, C, H, W) or (N, F)")
+        raise AuditError(f"layer {layer!r} answers {tuple(output.shape)}; expected maps (N, C, H, W) or (N, F)")
     if unit is None:
         raise AuditError(f"layer {layer!r}: name a unit of it, 0 to {output.shape[1] - 1}")
     where = _position(unit)
@@ -94,8 +106,6 @@ def _position(unit: Any) -> tuple[int, ...]:
 
 def class_indices(model: nn.Module, images: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:
     """The class explained for each image, int64 (N,) on its device; None: the predicted ones. Errors as in `scores`."""
-    import torch
-
     if class_index is not None and not isinstance(class_index, int):
         return one_each(class_index, images)
     with torch.no_grad():
@@ -104,8 +114,6 @@ def class_indices(model: nn.Module, images: torch.Tensor, class_index: ClassInde
 
 def one_each(class_index: Any, images: torch.Tensor) -> torch.Tensor:
     """The classes as int64 (N,) on the device of the images, of a number for all of them or one for each."""
-    import torch
-
     try:
         index = torch.as_tensor(class_index, device=images.device)
     except (TypeError, ValueError, RuntimeError):
@@ -136,10 +144,6 @@ def indices(logits: torch.Tensor, class_index: ClassIndex) -> torch.Tensor:
 
 def finite_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The model's answer in evaluation mode, refused where it is not finite logits (N, K)."""
-    import torch
-
-    from cnnaudit.interventions.modes import evaluating
-
     with evaluating(model):
         logits = model(images)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):

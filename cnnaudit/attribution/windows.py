@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cnnaudit.errors import AuditError, DataError
+from cnnaudit.core.errors import AuditError, DataError
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Benchmarks that compare across machines and over time: cost relative to a reference workload of the same run."""
 
+from cnnaudit.benchmarking._measure import Cost, measure
 from cnnaudit.benchmarking.baseline import Baseline, Verdict, gate, learn
-from cnnaudit.benchmarking.measure import Cost, measure
 from cnnaudit.benchmarking.workloads import Workload, convolution, matrix_product, memory_copy
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import Any
 
 from cnnaudit.benchmarking.baseline import Baseline, gate, learn
 from cnnaudit.benchmarking.machine import slug
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 
 Run = Mapping[str, Mapping[str, Any]]
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 
 from cnnaudit.benchmarking.machine import slug
-from cnnaudit.errors import AuditError
-from cnnaudit.files import write_whole
-from cnnaudit.statistics import gate_confidence
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.files import write_whole
+from cnnaudit.core.statistics import gate_confidence
 
 SCHEMA = "cnnaudit.benchmark/1"
 

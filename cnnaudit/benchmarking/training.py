@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from cnnaudit.benchmarking.workloads import Workload
+from cnnaudit.core.errors import ModelError
 from cnnaudit.data import shapes
-from cnnaudit.errors import ModelError
-from cnnaudit.training.stacked_loop import Plan, train_stack
-from cnnaudit.training.stacked_minimum import MinimumModels, design_of
-from cnnaudit.training.stacked_start import start_of
+from cnnaudit.training.stacked.loop import Plan, train_stack
+from cnnaudit.training.stacked.minimum import MinimumModels, design_of
+from cnnaudit.training.stacked.start import start_of
 
 _BATCH, _BATCHES = 32, 20
 

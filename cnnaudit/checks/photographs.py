@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.checks.populations import FOLDER
-from cnnaudit.errors import DataError
-from cnnaudit.planted.catalogue import Population
+from cnnaudit.checks.registry import Population
+from cnnaudit.core.errors import DataError
 from cnnaudit.target import InputSpec
 
 if TYPE_CHECKING:
@@ -65,16 +65,16 @@ NETWORKS: Mapping[str, Published] = MappingProxyType(
 )
 
 
-def photographs(check: str = "", part: str = "") -> list[Population]:
+def photographs(part: str = "", check: str = "") -> list[Population]:
     """One population of a single target for each of `NETWORKS` that is at hand, for a check that is too slow for more.
 
     Example:
-        >>> all(population.seeds == 1 for population in photographs("padding.symmetry"))
+        >>> all(population.seeds == 1 for population in photographs())
         True
     """
     folder = Path(os.environ.get(FOLDER) or "no folder named")
     return [
-        Population(check, f"{name} on photographs", partial(published, name), 1, part)
+        Population(f"{name} on photographs", partial(published, name), 1, part, check)
         for name, network in NETWORKS.items()
         if (folder / "models" / network.file).is_file() and (folder / "images").is_dir()
     ]
@@ -132,7 +132,7 @@ def _normalize(
 @functools.lru_cache(maxsize=2)
 def _photographs(folder: Path, spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:
     """All photographs, uint8 (N, 3, H, W), and the classes that their names begin with."""
-    from cnnaudit.data.preparation import load
+    from cnnaudit.target.preparation import load
 
     paths = sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.JPEG"))
     if not paths:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.errors import DataError
-from cnnaudit.planted.catalogue import Population
-from cnnaudit.progress import progress
+from cnnaudit.checks.registry import Population
+from cnnaudit.core.errors import DataError
+from cnnaudit.core.progress import progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,20 +70,21 @@ class Ordinary:
         return f"ordinary: {self.architecture} on {self.data} {', '.join(map(str, self.classes))}{notes} ({self.seed})"
 
 
-def ordinary(check: str = "", seeds: int = 300, part: str = "") -> list[Population]:
+def ordinary(seeds: int = 300, part: str = "", check: str = "") -> list[Population]:
     """The clean populations of a check, one per data set at hand, `seeds` targets in all.
 
     Args:
-        check: the id of the check.
+        seeds: targets over all data sets.
         part: the `[part]` of the finding that is measured, where the check has several.
+        check: the id of the check, needed only in a module that holds several checks.
 
     Example:
-        >>> ordinary("dataset.class_imbalance")[0].name
+        >>> ordinary()[0].name
         'ordinary networks on digits'
     """
     names = available()
     each = -(-seeds // len(names))
-    return [Population(check, f"ordinary networks on {name}", partial(build, name), each, part) for name in names]
+    return [Population(f"ordinary networks on {name}", partial(build, name), each, part, check) for name in names]
 
 
 def available() -> tuple[str, ...]:

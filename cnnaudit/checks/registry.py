@@ -1,57 +1,92 @@
-"""What a check is, and the catalogue of all of them."""
+"""What a check is: its question, its judgement, the function that measures it, and what it must catch and spare."""
 
 from __future__ import annotations
 
-import fnmatch
-import functools
-import importlib
+import re
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-import numpy as np
-
-from cnnaudit.errors import ConfigError, UnsupportedError
-from cnnaudit.findings import Direction, Finding, Location, Verdict
-from cnnaudit.profiles import PROFILES, Profile, profile_named
-from cnnaudit.statistics import derive_seed, generator, needed_images, proportion_interval, proportion_p_value
-from cnnaudit.wording import nearest
+from cnnaudit.checks.context import CheckContext
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.findings import Direction, Finding
+from cnnaudit.core.profiles import PROFILES, Profile, profile_named
 
 if TYPE_CHECKING:
-    import torch
-
     from cnnaudit.target import AuditTarget
 
-FAMILIES = (
-    "dataset",
-    "minimum_model",
-    "padding",
-    "behavior",
-    "units",
-    "sign_agreement",
-    "kernels",
-    "color",
-    "dead",
-    "untrained",
-    "topology",
-    "fidelity",
-    "neuron_optimum",
-    "separability",
-)
+T = TypeVar("T")
 Need = Literal["train", "validation", "metadata", "inside"]
-Body = Callable[["AuditTarget", "Trial"], "Finding | list[Finding]"]
+Body = Callable[[CheckContext], "Finding | list[Finding]"]
+Builder = Callable[[int], "AuditTarget"]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A defect that a check must fail, and its twin (same seed, same data order) that it must pass.
+
+    Attributes:
+        name: what was planted, in a few words.
+        defect, twin: build the target from a seed; cheap enough for a test (a few seconds).
+        part: the `[part]` of the finding that must fail and pass, where the check has several; or some of them.
+        check: the id of the check, needed only in a module that holds several checks.
+    """
+
+    name: str
+    defect: Builder
+    twin: Builder
+    part: str | tuple[str, ...] = ""
+    check: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are asked; none: all of them."""
+        return _parts(self.part)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Targets that are known not to have a check's defect; its tolerance is measured on them and on the twins.
+
+    Attributes:
+        name: what the population is, in a few words, for the report ("digits, 5 random classes").
+        build: the target of a seed.
+        seeds: number of seeds of the stored null distribution.
+        part: the `[part]` of the finding that is measured, where the check has several; or some of them.
+        check: the id of the check, needed only in a module that holds several checks.
+    """
+
+    name: str
+    build: Builder
+    seeds: int = 20
+    part: str | tuple[str, ...] = ""
+    check: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are measured; none: all of them."""
+        return _parts(self.part)
+
+
+def _parts(part: str | tuple[str, ...]) -> tuple[str, ...]:
+    return part if isinstance(part, tuple) else (part,) if part else ()
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question: its id, its judgement and the function that measures it. Calling it asks the question.
+    """One question about a target. Calling it gives its finding or findings.
 
     Attributes:
+        id: `family.name`, from the place of its file: `checks/dataset/leakage.py` holds `dataset.leakage`.
         gate: whether a failure fails the run, or a function of the target that says so.
-        tolerance: the bound, one for all or one per profile; measured on a null distribution (see `baselines`).
+        tolerance: the bound, one for all or one per profile; measured on a null distribution (see `null_file`).
         needs: what a target must have for the question to make sense; without it, `not_applicable`.
         exact: an arithmetic property without sampling error; it stands outside the correction.
+        module: the module that defines it, which may hold `PLANTS` and `POPULATIONS`.
+        replaces: ids of former checks; audit files may still name them, see `former_ids`.
     """
 
     id: str
@@ -66,6 +101,11 @@ class Check:
     body: Body
     needs: tuple[Need, ...] = ()
     exact: bool = False
+    module: str = ""
+    replaces: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.id
 
     def __call__(
         self,
@@ -77,7 +117,7 @@ class Check:
         profile: str | Profile = "quick",
         gate: bool | None = None,
     ) -> Finding | list[Finding]:
-        """Ask the question of a target.
+        """Run the check on a target.
 
         Args:
             tolerance: replaces the default bound.
@@ -90,11 +130,10 @@ class Check:
             One finding, or a list where the check answers per part (claim, layer, method).
         """
         effort = profile_named(profile)
-        default = self.tolerance if isinstance(self.tolerance, (int, float)) else self.tolerance[effort.name]
-        trial = Trial(
+        context = CheckContext(
             check=self,
             target=target,
-            tolerance=default if tolerance is None else tolerance,
+            tolerance=self.tolerance_at(effort.name) if tolerance is None else tolerance,
             seed=seed,
             profile=effort,
             confidence=confidence,
@@ -103,13 +142,52 @@ class Check:
         start = time.perf_counter()
         missing = self.missing(target)
         try:
-            found = trial.not_applicable(missing) if missing else self.body(target, trial)
+            found = context.not_applicable(missing) if missing else self.body(context)
         except UnsupportedError as reason:
-            found = trial.not_applicable(str(reason))
+            found = context.not_applicable(str(reason))
         seconds = time.perf_counter() - start
         if isinstance(found, Finding):
             return replace(found, seconds=seconds)
         return [replace(finding, seconds=seconds / len(found)) for finding in found]
+
+    @property
+    def family(self) -> str:
+        """The part of the id before its point."""
+        return self.id.partition(".")[0]
+
+    @property
+    def plants(self) -> tuple[Plant, ...]:
+        """The planted defects of this check, from the `PLANTS` of its module."""
+        return tuple(plant for plant in self._beside("PLANTS", Plant) if plant.check in ("", self.id))
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """The clean populations of this check, from the `POPULATIONS` of its module."""
+        return tuple(
+            population for population in self._beside("POPULATIONS", Population) if population.check in ("", self.id)
+        )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The `[part]`s that plants and populations name, each with a null of its own; empty where none is named."""
+        named = [part for population in self.populations for part in population.parts]
+        named += [part for plant in self.plants for part in plant.parts]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def null_file(self) -> Path:
+        """Where its null distribution is stored: `baselines/null/`, or `null/` beside somebody else's module."""
+        if self.module.startswith("cnnaudit."):
+            from importlib import resources
+
+            folder = Path(str(resources.files("cnnaudit.baselines"))) / "null"
+        else:
+            folder = Path(str(sys.modules[self.module].__file__)).parent / "null"
+        return folder / f"{self.id}.json"
+
+    def tolerance_at(self, profile: str) -> float:
+        """The default tolerance at a profile."""
+        return float(self.tolerance if isinstance(self.tolerance, (int, float)) else self.tolerance[profile])
 
     def is_gate(self, target: AuditTarget) -> bool:
         """Whether a failure on this target fails the run, before the target's file has its say."""
@@ -126,142 +204,13 @@ class Check:
                 return target.inside_reason or "the model's inside cannot be observed"
         return ""
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One asking of one check: its settings, its generators, its samples and its judgement."""
-
-    check: Check
-    target: AuditTarget
-    tolerance: float
-    seed: int
-    profile: Profile
-    confidence: float
-    gate: bool
-
-    @property
-    def resamples(self) -> int:
-        """Resamples of a test: the profile's, or more where the confidence needs a finer p-value."""
-        return max(self.profile.resamples, int(np.ceil(4 / (1 - self.confidence))))
-
-    def generator(self, *labels: object) -> np.random.Generator:
-        """A generator of this check's own, the same in any order and selection of checks."""
-        return generator(self.seed, self.target.name, self.check.id, *labels)
-
-    def torch_generator(self, *labels: object) -> torch.Generator:
-        """Like `generator`, for torch, on the CPU."""
-        import torch
-
-        return torch.Generator().manual_seed(derive_seed(self.seed, self.target.name, self.check.id, *labels))
-
-    def indices(self, split: str) -> np.ndarray:
-        """Positions in the split of the images of `sample`."""
-        return self.target.draw(split, self.profile.images, self.seed)
-
-    def sample(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """The profile's stratified sample, shared by all checks of a run: images (n, C, H, W), labels (n,)."""
-        return self.target.sample(split, self.profile.images, self.seed)
-
-    def predictions(self, split: str) -> torch.Tensor:
-        """The logits (n, K) of `sample(split)`, computed once per run."""
-        return self.target.predictions(split, self.profile.images, self.seed)
-
-    def among(self, parts: int) -> Trial:
-        """The trial for one of `parts` findings that share this check's error."""
-        return replace(self, confidence=1 - (1 - self.confidence) / max(parts, 1))
-
-    def verdict(self, interval: tuple[float, float]) -> Verdict:
-        """Pass with the interval inside the tolerance, fail with it outside, inconclusive between."""
-        low, high = interval
-        if self.check.direction == "at_most":
-            return "pass" if high <= self.tolerance else "fail" if low > self.tolerance else "inconclusive"
-        return "pass" if low >= self.tolerance else "fail" if high < self.tolerance else "inconclusive"
-
-    def judge(
-        self,
-        statistic: float,
-        interval: tuple[float, float],
-        *,
-        n: int,
-        summary: str,
-        n_unit: str = "images",
-        part: str = "",
-        p_value: float | None = None,
-        needed_n: int | None = None,
-        remedy: str | None = None,
-        hint: str = "",
-        locations: Sequence[Location] = (),
-        evidence: Sequence[Mapping[str, Any]] = (),
-    ) -> Finding:
-        """The finding of a measured statistic with its interval; `summary` states the fact in one sentence.
-
-        A `hint` names the cause on this target, where the check found it out; it is shown first, whatever the verdict.
-        """
-        verdict = self.verdict(interval)
-        if verdict == "inconclusive" and needed_n is None:
-            needed_n = _needed_n(statistic, interval, self.tolerance, n)
-        if needed_n is not None:
-            needed_n = max(needed_n, n + 1)
-        low, high = interval
-        half = (high - statistic) if self.check.direction == "at_most" else (low - statistic)
-        return Finding(
-            check=f"{self.check.id}[{part}]" if part else self.check.id,
-            target=self.target.name,
-            verdict=verdict,
-            gate=self.gate,
-            statistic=float(statistic),
-            statistic_name=self.check.statistic,
-            unit=self.check.unit,
-            interval=(float(low), float(high)),
-            confidence=None if self.check.exact else self.confidence,
-            tolerance=float(self.tolerance),
-            direction=self.check.direction,
-            p_value=p_value,
-            n=n,
-            n_unit=n_unit,
-            needed_n=needed_n if verdict == "inconclusive" else None,
-            detectable_effect=float(self.tolerance + half) if verdict == "inconclusive" else None,
-            profile=self.profile.name,
-            seed=self.seed,
-            summary=summary,
-            remedy=self.check.remedy if remedy is None else remedy,
-            hint=hint,
-            reference=self.check.reference,
-            locations=tuple(locations),
-            evidence=tuple(evidence),
-        )
-
-    def judge_share(self, successes: int, n: int, **details: Any) -> Finding:
-        """`judge` for a share of `n` images, with its exact interval, p-value and the number that would decide."""
-        return self.judge(
-            successes / n,
-            proportion_interval(successes, n, self.confidence),
-            n=n,
-            p_value=proportion_p_value(successes, n, self.tolerance, self.check.direction),
-            needed_n=needed_images(successes / n, self.tolerance, self.confidence),
-            **details,
-        )
-
-    def not_applicable(self, reason: str, part: str = "") -> Finding:
-        """The finding of a question that makes no sense here, with the reason."""
-        return Finding(
-            check=f"{self.check.id}[{part}]" if part else self.check.id,
-            target=self.target.name,
-            verdict="not_applicable",
-            gate=self.gate,
-            statistic_name=self.check.statistic,
-            unit=self.check.unit,
-            tolerance=float(self.tolerance),
-            direction=self.check.direction,
-            profile=self.profile.name,
-            seed=self.seed,
-            summary=reason,
-            reference=self.check.reference,
-        )
+    def _beside(self, name: str, kind: type[T]) -> list[T]:
+        """What the list of that name in the check's module holds."""
+        return [item for item in getattr(sys.modules.get(self.module), name, ()) if isinstance(item, kind)]
 
 
 def check(
-    id: str,
+    id: str = "",
     *,
     question: str,
     statistic: str,
@@ -273,62 +222,43 @@ def check(
     reference: str,
     needs: tuple[Need, ...] = (),
     exact: bool = False,
+    replaces: tuple[str, ...] = (),
 ) -> Callable[[Body], Check]:
-    """Decorator: make a function `(target, trial) -> Finding` the check of that id.
+    """Decorator: make a function `(context) -> Finding` a check.
+
+    Args:
+        id: `family.name`; without it, the last two parts of the module's name: `clinic/checks/scanner/brightness.py`
+            holds `scanner.brightness`.
+        replaces: ids of former checks whose entries in audit files now speak of this one.
 
     Raises:
-        ValueError: a tolerance per profile leaves one out.
+        ValueError: a tolerance per profile leaves one out, or the id is no `family.name`.
     """
-    if isinstance(tolerance, Mapping) and set(tolerance) != set(PROFILES):
-        raise ValueError(f"{id}: a tolerance per profile needs {sorted(PROFILES)}, got {sorted(tolerance)}")
 
     def wrap(body: Body) -> Check:
-        made = Check(id, question, statistic, unit, direction, tolerance, gate, remedy, reference, body, needs, exact)
+        name = id or ".".join(body.__module__.split(".")[-2:])
+        if not re.fullmatch(r"[A-Za-z]\w*\.[A-Za-z][\w+-]*", name, re.ASCII):
+            raise ValueError(f"{name!r}: expected an id such as 'dataset.leakage', a family and a name")
+        if isinstance(tolerance, Mapping) and set(tolerance) != set(PROFILES):
+            raise ValueError(f"{name}: a tolerance per profile needs {sorted(PROFILES)}, got {sorted(tolerance)}")
+        made = Check(
+            name,
+            question,
+            statistic,
+            unit,
+            direction,
+            tolerance,
+            gate,
+            remedy,
+            reference,
+            body,
+            needs,
+            exact,
+            body.__module__,
+            replaces,
+        )
         # help() and doctest read the body's docstring; a frozen dataclass takes it through its __dict__
         made.__dict__.update(__doc__=body.__doc__, __name__=body.__name__, __module__=body.__module__)
         return made
 
     return wrap
-
-
-@functools.cache
-def catalogue() -> Mapping[str, Check]:
-    """All checks by id, in the order of their families and files.
-
-    Raises:
-        ValueError: two checks share an id.
-    """
-    found: dict[str, Check] = {}
-    for family in FAMILIES:
-        module = importlib.import_module(f"cnnaudit.checks.{family}")
-        for item in vars(module).values():
-            if isinstance(item, Check):
-                if item.id in found and found[item.id] is not item:
-                    raise ValueError(f"two checks are called {item.id!r}")
-                found[item.id] = item
-    return found
-
-
-def select(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """The ids that match any of the shell-style patterns, in their own order.
-
-    Raises:
-        ConfigError: a pattern matches nothing; the nearest id is named.
-    """
-    ids = list(ids)
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matches = fnmatch.filter(ids, pattern)
-        if not matches:
-            raise ConfigError(f"no check matches {pattern!r}{nearest(pattern, ids)}")
-        chosen.update(matches)
-    return [id for id in ids if id in chosen]
-
-
-def _needed_n(statistic: float, interval: tuple[float, float], tolerance: float, n: int) -> int | None:
-    """How many observations would decide, by the 1 / sqrt(n) law of the interval's nearer half."""
-    distance = abs(tolerance - statistic)
-    half = (interval[1] - statistic) if tolerance >= statistic else (statistic - interval[0])
-    if distance == 0 or half <= 0:
-        return None
-    return int(np.ceil(n * (half / distance) ** 2))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks.registry import Check, catalogue, select
+from cnnaudit.checks._catalogue import catalogue_of
+from cnnaudit.checks.registry import Check
 from cnnaudit.checks.state import process_state
-from cnnaudit.expectations import expect
-from cnnaudit.findings import Finding
-from cnnaudit.profiles import Profile
-from cnnaudit.statistics import gate_confidence
+from cnnaudit.core.expectations import expect
+from cnnaudit.core.findings import Finding
+from cnnaudit.core.profiles import Profile
+from cnnaudit.core.selection import select as matching
+from cnnaudit.core.statistics import gate_confidence
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -32,8 +34,8 @@ def is_gate(check: Check, target: AuditTarget) -> bool:
 
 def selected(target: AuditTarget) -> list[Check]:
     """The target's catalogue: all checks but those that its file ignores."""
-    checks = catalogue()
-    ignored = set(select(target.ignore, checks))
+    checks = catalogue_of(target)
+    ignored = set(matching(target.ignore, checks))
     return [check for id, check in checks.items() if id not in ignored]
 
 
@@ -76,9 +78,8 @@ def audit(
     """
     import datetime
 
-    from cnnaudit.checks.registry import select as matching
-
-    chosen = set(matching(select, catalogue())) - set(matching(ignore, catalogue()))
+    known = catalogue_of(target)
+    chosen = set(matching(select, known)) - set(matching(ignore, known))
     findings: list[Finding] = []
     errors: dict[str, Exception] = {}
     for check in selected(target):

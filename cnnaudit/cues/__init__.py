@@ -7,17 +7,21 @@ say whether it is there, `gain` and `loss` whether a model uses it, `search_wind
 from cnnaudit.cues.availability import Availability, availability
 from cnnaudit.cues.color import Color
 from cnnaudit.cues.compression import Compression
-from cnnaudit.cues.constancy import Constancy, Pattern, constancy
+from cnnaudit.cues.constancy import Constancy, constancy
 from cnnaudit.cues.edges import edge_codes
+from cnnaudit.cues.excess import Excess, excess
 from cnnaudit.cues.file_facts import FileFacts, letterbox_widths
+from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.noise import Noise
 from cnnaudit.cues.patch import Patch, search_patches, shared_patches
+from cnnaudit.cues.pattern import Pattern
+from cnnaudit.cues.places import search_windows
 from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
 from cnnaudit.cues.ring import Ring
-from cnnaudit.cues.search import Found, Search, search_windows
+from cnnaudit.cues.search import Effort, Found, Search
 from cnnaudit.cues.spectrum import Spectrum
 from cnnaudit.cues.tone import Tone
-from cnnaudit.cues.use import Effect, Model, Sample, gain, loss
+from cnnaudit.cues.use import Effect, gain, loss
 from cnnaudit.cues.window import Window, largest_side
 
 __all__ = [
@@ -27,6 +31,8 @@ __all__ = [
     "Constancy",
     "Cue",
     "Effect",
+    "Effort",
+    "Excess",
     "FileFacts",
     "Found",
     "Model",
@@ -44,6 +50,7 @@ __all__ = [
     "availability",
     "constancy",
     "edge_codes",
+    "excess",
     "gain",
     "largest_side",
     "letterbox_widths",

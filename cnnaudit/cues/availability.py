@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 
 #: Leaves of the tree: a cue is one or two thresholds, and a stronger learner would read the object itself.
 LEAVES = 6
@@ -64,8 +64,8 @@ def availability(
     joint = 1 - (1 - confidence) / len(present)
     rows = []
     for k in present:
-        parts = [_part(*split, k, rng) for split in splits]
-        ways = [_one_way(*parts, rng), _one_way(*reversed(parts), rng)]
+        learned, asked = (_part(*split, k, rng) for split in splits)
+        ways = [_one_way(learned, asked, rng), _one_way(asked, learned, rng)]
         point, drawn = min(ways, key=lambda way: way[0])
         centered = drawn - drawn.mean() + point
         rows.append((point, np.quantile(centered, (1 - joint) / 2), np.quantile(centered, (1 + confidence) / 2)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.edges import CODES, FLAT, PLATEAU, edge_codes
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.cues.pattern import Pattern, cut
 
 #: Side of the window in which edge codes must agree together: the edges of a tag of 3 x 3 pixels.
 SIDE = 4
@@ -19,47 +20,9 @@ FEWEST_CODES = 3
 SUPPORT = 0.1
 #: A level of plain areas that more than this share of all pixels have is the background.
 BACKGROUND = 0.1
+_BATCH = 256
 _PLACES = 3  # windows that are tried for each class, those with the most frequent codes
 _CELLS = 2**24  # counts held in memory at once
-
-
-@dataclass(frozen=True, eq=False)
-class Pattern:
-    """Edge codes that many images of a class share at one place.
-
-    Attributes:
-        class_index: the class.
-        top, left: first row and column of the window of edge codes.
-        codes: uint8 (C, h, w).
-        wanted: bool (C, h, w), the codes that belong to the pattern.
-        needed: how many of these an image must show to carry the pattern, at least three and half of them.
-        constancy: P(an image carries it given the class) less the most of any other class, lesser of both splits.
-        share: P(an image carries it given the class), lesser of both splits.
-    """
-
-    class_index: int
-    top: int
-    left: int
-    codes: Tensor
-    wanted: Tensor
-    needed: int
-    constancy: float
-    share: float
-
-    @property
-    def center(self) -> tuple[int, int]:
-        """Row and column of the pixel in the middle of the codes that belong to the pattern."""
-        rows, columns = torch.nonzero(self.wanted.any(dim=0), as_tuple=True)
-        return (
-            self.top + int((rows.min() + rows.max() + 1) // 2),
-            self.left + int((columns.min() + columns.max() + 1) // 2),
-        )
-
-    def carriers(self, images: Tensor) -> Tensor:
-        """Which images show the pattern at its place: bool (N,)."""
-        height, width = self.codes.shape[1:]
-        codes = edge_codes(images)[:, :, self.top : self.top + height, self.left : self.left + width]
-        return _hits(codes, self.codes, self.wanted) >= self.needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +54,9 @@ def constancy(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], c
 
     For each class, pixel and edge code (`edge_codes`; flat and the background's plateaus left out): P(code given the
     class) - max over other classes of P(code given that class), the lesser of both splits. Then, in windows of 4 x 4
-    pixels where such codes stand close together, the same for P(an image shows at least m of them), with the m, at
-    least three and half of them, that tells the class best: honest content seldom repeats several codes at once, a tag
-    does. A plateau, nine pixels of one level, is a pattern by itself.
+    pixels where such codes stand close together, the same for P(an image shows at least m of them exactly), with the
+    m, at least three and half of them, that tells the class best: honest content seldom repeats several differences
+    to .02 at once, a tag does (`Pattern`). A plateau, nine pixels of one level, is a pattern by itself.
 
     Args:
         train, validation: images (N, C, H, W) in [0, 1] and labels, int64 (N,).
@@ -109,7 +72,10 @@ def constancy(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], c
         raise UnsupportedError(
             f"constancy compares classes; {len(judged)} of {classes} have images both in training and in validation"
         )
-    splits = [_Split(edge_codes(split[0]), of, n) for split, of, n in zip((train, validation), labels, counts)]
+    splits = [
+        _Split(split[0], torch.cat([edge_codes(batch) for batch in torch.split(split[0], _BATCH)]), of, n)
+        for split, of, n in zip((train, validation), labels, counts)
+    ]
     excess, best = _most_constant_codes(splits, _common(splits))
     patterns = {}
     for k in judged.tolist():
@@ -121,8 +87,9 @@ def constancy(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], c
 
 @dataclass(frozen=True, eq=False)
 class _Split:
-    """Edge codes (N, C, H, W), labels (N,) and images per class (K,) of one split."""
+    """Images and their edge codes (N, C, H, W), labels (N,) and images per class (K,) of one split."""
 
+    images: Tensor
     codes: Tensor
     labels: Tensor
     counts: Tensor
@@ -145,7 +112,8 @@ def _most_constant_codes(splits: list[_Split], common: Tensor) -> tuple[Tensor, 
 
 def _common(splits: list[_Split]) -> Tensor:
     """The codes that are nobody's pattern: flat, and plateaus of a level that a tenth of all pixels have."""
-    counts = sum(torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits)
+    each = [torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits]
+    counts = torch.stack(each).sum(dim=0)
     often = torch.nonzero(counts > BACKGROUND * sum(split.codes.numel() for split in splits)).flatten()
     return torch.cat([torch.tensor([FLAT], device=often.device), often + PLATEAU])
 
@@ -193,23 +161,22 @@ def _best_window(
 def _pattern(
     class_index: int, top: int, left: int, codes: Tensor, wanted: Tensor, splits: list[_Split], judged: Tensor
 ) -> Pattern:
-    """A pattern with its constancy, counted on both splits, at the number of codes that tells the class best."""
+    """The pattern of these codes as those images of the class show it that have half of them, and its constancy."""
     total = int(wanted.sum())
+    least = min(total, max(FEWEST_CODES, -(-total // 2)))  # a plateau is one code of nine pixels
+    shown = [cut(split.images[split.labels == class_index], top, left, *codes.shape[1:]) for split in splits]
+    own, right, down = (torch.cat(parts) for parts in zip(*shown))
+    like = ((own == codes) & wanted).flatten(1).sum(dim=1) >= least
+    usual = torch.stack([side[like].median(dim=0).values if like.any() else side[0] for side in (right, down)])
+    pattern = Pattern(class_index, top, left, codes, wanted, usual, least, 0.0, 0.0)
     excesses, shares = [], []
     for split in splits:
-        cut = split.codes[:, :, top : top + codes.shape[1], left : left + codes.shape[2]]
-        index = split.labels * (total + 1) + _hits(cut, codes, wanted)
+        index = split.labels * (total + 1) + pattern.hits(split.images)
         counts = torch.bincount(index, minlength=len(split.counts) * (total + 1)).view(-1, total + 1)
         # P(at least so many codes), for each judged class: (K, 0..total).
-        shown = (counts.flip(1).cumsum(1).flip(1) / split.counts.clamp_min(1)[:, None])[judged]
-        shares.append(shown[judged == class_index][0])
-        excesses.append(shares[-1] - shown[judged != class_index].amax(dim=0))
+        known = (counts.flip(1).cumsum(1).flip(1) / split.counts.clamp_min(1)[:, None])[judged]
+        shares.append(known[judged == class_index][0])
+        excesses.append(shares[-1] - known[judged != class_index].amax(dim=0))
     excess, share = torch.minimum(*excesses), torch.minimum(*shares)
-    least = min(total, max(FEWEST_CODES, -(-total // 2)))  # a plateau is one code of nine pixels
     needed = least + int(excess[least:].argmax())
-    return Pattern(class_index, top, left, codes, wanted, needed, float(excess[needed]), float(share[needed]))
-
-
-def _hits(codes: Tensor, wanted_codes: Tensor, wanted: Tensor) -> Tensor:
-    """How many of the wanted codes each image has, (N,)."""
-    return ((codes == wanted_codes) & wanted).flatten(1).sum(dim=1)
+    return replace(pattern, needed=needed, constancy=float(excess[needed]), share=float(share[needed]))

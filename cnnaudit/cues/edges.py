@@ -35,9 +35,7 @@ def edge_codes(images: Tensor) -> Tensor:
         [[[[45, 24], [45, 24]]]]
     """
     check_images(images, "edge code")
-    right, down = torch.zeros_like(images), torch.zeros_like(images)
-    right[..., :-1] = images[..., 1:] - images[..., :-1]
-    down[..., :-1, :] = images[..., 1:, :] - images[..., :-1, :]
+    right, down = differences(images)
     steps = torch.tensor([-step for step in reversed(STEPS)] + list(STEPS), device=images.device, dtype=images.dtype)
     code = STEPS_EACH_WAY * torch.bucketize(right, steps) + torch.bucketize(down, steps)
     if min(images.shape[2:]) >= 3:
@@ -46,3 +44,11 @@ def edge_codes(images: Tensor) -> Tensor:
         inside = code[:, :, 1:-1, 1:-1]
         inside.copy_(torch.where(brightest - darkest < PLAIN, PLATEAU + level, inside))
     return code.to(torch.uint8)
+
+
+def differences(images: Tensor) -> tuple[Tensor, Tensor]:
+    """How much brighter the right and the lower neighbor of each pixel are, 0 beyond the image: two (N, C, H, W)."""
+    right, down = torch.zeros_like(images), torch.zeros_like(images)
+    right[..., :-1] = images[..., 1:] - images[..., :-1]
+    down[..., :-1, :] = images[..., 1:, :] - images[..., :-1, :]
+    return right, down

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.cues.protocol import check_images
-from cnnaudit.errors import DataError
 
 _FREQUENT = 16
 _FLAT = 2 / 255
@@ -62,7 +62,8 @@ class FileFacts:
             raise DataError(f"file facts: expected the columns of the training split, missing: {sorted(missing)}")
         columns = [np.asarray(properties[key], dtype=float) for key in self.numbers]
         columns += [(np.asarray(properties[key]).astype(str) == value).astype(float) for key, value in self.values]
-        return np.nan_to_num(np.stack(columns, axis=1), nan=-1.0, posinf=-1.0, neginf=-1.0)
+        found: np.ndarray = np.nan_to_num(np.stack(columns, axis=1), nan=-1.0, posinf=-1.0, neginf=-1.0)
+        return found
 
 
 def name_prefixes(names: Sequence[str]) -> np.ndarray:

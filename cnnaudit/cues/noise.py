@@ -43,4 +43,5 @@ class Noise:
 def _residual(images: Tensor) -> Tensor:
     """What is finer than a quarter of a cycle per pixel; a projection, so that the residual of a residual is itself."""
     fine = (radius(images) > FINEST).to(images.dtype)
-    return torch.fft.ifft2(torch.fft.fft2(images) * fine).real
+    residual: Tensor = torch.fft.ifft2(torch.fft.fft2(images) * fine).real
+    return residual

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues.excess import excess
+from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.protocol import Cue, check_images, check_pair, gray
-from cnnaudit.cues.search import Candidate, Halves, Search, Trial, nobody, search_classes
-from cnnaudit.cues.use import Model, Sample
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.cues.search import Candidate, Effort, Halves, Search, Trial, judged_classes, nobody, search_classes
 
 #: Side of a patch in pixels.
 SIDE = 5
@@ -61,7 +62,7 @@ class Patch:
         """Which images show at least 23 of the 25 signs at some place: bool (N,)."""
         wanted = torch.where(self.signs, 1.0, -1.0).to(images).flatten()
         found = []
-        for batch in images.split(_BATCH):
+        for batch in torch.split(images, _BATCH):
             signs, busy = _signs(batch)
             agreeing = (torch.where(signs, 1.0, -1.0).to(images.dtype) * wanted[:, None]).sum(dim=1)
             found.append(((agreeing >= 2 * AGREEMENT - SIDE**2) & busy).any(dim=1))
@@ -133,31 +134,36 @@ def search_patches(
     tolerance: float,
     rng: np.random.Generator,
     *,
-    most: int = 60,
+    effort: Effort | None = None,
     confidence: float = 0.95,
 ) -> Search:
     """Which patch, wherever it stands, gives a class away and moves predictions to it; as `search_windows`.
 
-    The shared patch is found on both splits and its gain confirmed on one half of the images.
+    The shared patch is found on one half of both splits; its constancy, gain and loss are measured on the other.
 
     Raises:
-        UnsupportedError: images smaller than the patch.
+        UnsupportedError: images smaller than the patch, or fewer than two classes with images enough to compare.
     """
-    shared = shared_patches((train.images, train.labels), (validation.images, validation.labels), classes)
-    present = set(np.unique(train.labels).tolist()) & set(np.unique(validation.labels).tolist())
-    candidates = {
-        k: Candidate(shared[k].constancy, shared[k].patch.carriers) if k in shared else Candidate(0.0, nobody)
-        for k in present
-    }
-
-    def propose(class_index: int, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
-        return shared[class_index].patch, ()
-
+    _check_size(train.images)
+    train, validation, not_judged = judged_classes(train, validation, classes)
     halves = Halves.of(train, validation, rng)
-    parts = search_classes(
-        model, halves, candidates, classes, tolerance, propose, rng, most=most, confidence=confidence
-    )
-    return Search(*parts)
+    first, second = ((part.images, part.labels) for part in halves.search)
+    shared = shared_patches(first, second, classes)
+    present = np.unique(train.labels).tolist()
+    joint = 1 - (1 - confidence) / len(present)
+    candidates = {}
+    for k in present:
+        patch = shared[k].patch if k in shared else None
+        carriers = patch.carriers if patch else nobody
+        candidates[k] = Candidate(excess(carriers, halves.confirm, k, joint, confidence), carriers, patch)
+
+    def propose(candidate: Candidate, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
+        assert isinstance(candidate.pattern, Patch)  # a class without one is cleared by its constancy
+        return candidate.pattern, ()
+
+    start = model.passes
+    found, why = search_classes(model, halves, candidates, tolerance, propose, rng, effort or Effort(), confidence)
+    return Search(found, {**not_judged, **why}, model.passes - start, candidates, halves)
 
 
 def _check_size(images: Tensor) -> None:
@@ -177,7 +183,7 @@ def _code_shares(images: Tensor, labels: np.ndarray, classes: int) -> tuple[np.n
     """Codes, and for each class the share of images that show one less the most of any other class: (M,), (M, K)."""
     sizes = np.bincount(labels, minlength=classes)
     codes, owners = [], []
-    for batch, of in zip(images.split(_BATCH), torch.as_tensor(labels).split(_BATCH)):
+    for batch, of in zip(torch.split(images, _BATCH), torch.split(torch.as_tensor(labels), _BATCH)):
         found = _codes(batch).cpu()
         new = found >= 0
         new[:, 1:] &= found[:, 1:] != found[:, :-1]  # once an image

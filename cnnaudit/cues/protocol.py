@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 #: A classifier as a black box: images (N, C, H, W) in [0, 1] -> logits or probabilities (N, K).
 Predict = Callable[[Tensor], Tensor]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.protocol import check_images, check_pair
-from cnnaudit.errors import UnsupportedError
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,59 @@
-"""Search the windows that a model may go by on one half of the images, confirm the best on the other."""
+"""Search what a class shares and a model may go by on one half of the images, confirm it on the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cnnaudit.cues.constancy import Constancy, Pattern, constancy
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues.excess import Excess
+from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.protocol import Cue
-from cnnaudit.cues.use import FEWEST, Effect, Model, Sample, gain, loss
-from cnnaudit.cues.window import Window, largest_side, window_around, window_grid
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.cues.use import FEWEST, Effect, gain, loss
 
-#: Classes with fewer training images are not judged.
-FEWEST_IMAGES = 50
+#: Classes with fewer training or validation images are not judged.
+FEWEST_TRAIN, FEWEST_VALIDATION = 50, 20
 #: How many of the most constant classes are searched.
 MOST_CLASSES = 10
 #: Recipients of one window in the search, and the most windows that are tried for one class.
 TRIAL = 12
 MOST_WINDOWS = 25
-_NEAR = 2  # places of the grid that are tried on each side of the constant place
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many images a confirmation uses.
+
+    Attributes:
+        gains: recipients of the gain, 4 forward passes each.
+        losses: recipients of the loss, 2 1/3 forward passes each; 0: it is not measured.
+    """
+
+    gains: int = 60
+    losses: int = 120
+
+    @property
+    def passes(self) -> int:
+        """The most forward passes of one class, its smallest search included."""
+        return 4 * self.gains + 2 * self.losses + -(-self.losses // 3) + 2 * TRIAL
+
+    def shared(self, classes: int, left: int | None) -> tuple[Effort, int]:
+        """The effort for each of so many classes, at least a third of this one, and how many of them it reaches."""
+        if left is None or not classes:
+            return self, classes
+        reached = min(classes, max(1, left // max(self._part(1 / 3).passes, 1)))
+        part = min(1.0, max(1 / 3, left / reached / self.passes))
+        while part > 1 / 3 and self._part(part).passes * reached > left:
+            part -= 0.02
+        return self._part(part), reached
+
+    def _part(self, share: float) -> Effort:
+        losses = max(FEWEST, round(share * self.losses)) if self.losses else 0
+        return Effort(max(FEWEST, round(share * self.gains)), losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +62,27 @@ class Found:
 
     Attributes:
         class_index: the class.
-        constancy: P(pattern given the class) - the most of any other class.
+        constancy: of the pattern, on the half of the images that the search did not see.
         cue: the window or patch that was confirmed; None where the class was cleared by its constancy alone.
-        effect: its gain on the half of the images that the search did not see; None where the class was cleared.
+        effect: its gain on that half; None where the class was cleared.
         removed: its loss there, of images that carry the pattern; None where the class was cleared or has too few.
         tried: what was tried on the search half, and the share of recipients that followed.
     """
 
     class_index: int
-    constancy: float
+    constancy: Excess
     cue: Cue | None = None
     effect: Effect | None = None
     removed: Effect | None = None
     tried: tuple[tuple[Cue, float], ...] = ()
+
+    @property
+    def use(self) -> tuple[float, float, float]:
+        """The larger of gain and loss, and of their lower and upper bounds; zeros where the class was cleared."""
+        effects = [effect for effect in (self.effect, self.removed) if effect is not None]
+        if not effects:
+            return 0.0, 0.0, 0.0
+        return max(e.value for e in effects), max(e.low for e in effects), max(e.high for e in effects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +90,20 @@ class Search:
     """All that a search found.
 
     Attributes:
-        found: what was judged, by class: cleared by its constancy, or confirmed with a gain.
+        found: what was judged, by class: cleared by its constancy, or confirmed with its use.
         not_judged: why a class was not judged, by class; no pass.
         passes: forward passes that were asked of the model.
-        constancy: the patterns and maps of all classes; None of patches anywhere.
+        candidates: the pattern or patch that each class shares most, by class.
+        halves: the images of the search and of the confirmation.
+        maps: constancy of single pixels by class, (K, h, w); None of patches anywhere.
     """
 
     found: Mapping[int, Found]
     not_judged: Mapping[int, str]
     passes: int
-    constancy: Constancy | None = None
+    candidates: Mapping[int, Candidate]
+    halves: Halves
+    maps: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +111,14 @@ class Candidate:
     """Something that the images of a class share.
 
     Attributes:
-        constancy: P(an image shows it given the class) - the most of any other class.
+        constancy: how much more often than any other class, on images that did not find it.
         carriers: images -> which show it, bool (N,).
+        pattern: what it is, a `Pattern` or a `Patch`.
     """
 
-    constancy: float
+    constancy: Excess
     carriers: Callable[[Tensor], Tensor]
+    pattern: object
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +135,15 @@ class Halves:
         """Both splits, each class halved."""
         return cls(*train.halves(rng), *validation.halves(rng))
 
+    @property
+    def search(self) -> tuple[Sample, Sample]:
+        """The half that candidates are found on, of both splits."""
+        return self.search_donors, self.search_recipients
 
-Propose = Callable[[int, "Trial"], tuple[Cue, tuple[tuple[Cue, float], ...]]]
+    @property
+    def confirm(self) -> tuple[Sample, Sample]:
+        """The half that they are measured on, of both splits."""
+        return self.confirm_donors, self.confirm_recipients
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,95 +162,67 @@ class Trial:
         return float((after.argmax(axis=1) == self.class_index).mean())
 
 
-def search_windows(
-    model: Model,
-    train: Sample,
-    validation: Sample,
-    classes: int,
-    tolerance: float,
-    rng: np.random.Generator,
-    *,
-    most: int = 60,
-    confidence: float = 0.95,
-) -> Search:
-    """Which window of the image gives a class away and moves predictions to it, for every class.
+Propose = Callable[[Candidate, "Trial"], tuple[Cue, tuple[tuple[Cue, float], ...]]]
 
-    1. Constancy on both splits. Classes within `tolerance` are cleared by it alone; of the others the ten most constant
-       are searched, as far as the model's budget reaches.
-    2. On the search half: the window around the constant place, then a grid around it and over the image, all of the
-       largest size that covers at most 5 % of the image, each with 12 recipients.
-    3. On the other half, with other donors and other recipients: the gain of the window that most recipients followed.
 
-    Donors carry the class's pattern, so that a tag in half of a class is given in all transplants.
-
-    Args:
-        model: its budget is respected; the confirmation of a class costs at most 7 `most` passes.
-        train: donors. validation: recipients.
-        classes: K.
-        tolerance: of constancy.
+def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sample, Sample, dict[int, str]]:
+    """The images of the classes that have enough of them, and why the other classes are not judged.
 
     Raises:
-        UnsupportedError: images too small for a window, or fewer than two classes to compare.
+        UnsupportedError: fewer than two classes have 50 training and 20 validation images.
     """
-    height, width = train.images.shape[2:]
-    side = largest_side(height, width)
-    measured = constancy(
-        (train.images, torch.as_tensor(train.labels)), (validation.images, torch.as_tensor(validation.labels)), classes
-    )
-    candidates = {
-        k: Candidate(measured.value(k), measured.patterns[k].carriers if k in measured.patterns else nobody)
-        for k in measured.classes
-    }
-
-    def propose(class_index: int, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
-        return _best_window(measured.patterns[class_index], side, height, width, trial)
-
-    halves = Halves.of(train, validation, rng)
-    found, not_judged, passes = search_classes(
-        model, halves, candidates, classes, tolerance, propose, rng, most=most, confidence=confidence
-    )
-    return Search(found, not_judged, passes, measured)
+    n, m = (np.bincount(split.labels, minlength=classes) for split in (train, validation))
+    reasons = {}
+    for k in range(classes):
+        if n[k] < FEWEST_TRAIN:
+            reasons[k] = f"{n[k]} training images; at least {FEWEST_TRAIN} are needed"
+        elif m[k] < FEWEST_VALIDATION:
+            reasons[k] = f"{m[k]} validation images; at least {FEWEST_VALIDATION} are needed"
+    if classes - len(reasons) < 2:
+        raise UnsupportedError(
+            f"{classes - len(reasons)} of {classes} classes have at least {FEWEST_TRAIN} training and "
+            f"{FEWEST_VALIDATION} validation images among those that this profile reads; two are needed to compare"
+        )
+    kept = (split.part(np.flatnonzero(~np.isin(split.labels, list(reasons)))) for split in (train, validation))
+    return *kept, reasons  # type: ignore[return-value]
 
 
 def search_classes(
     model: Model,
     halves: Halves,
     candidates: Mapping[int, Candidate],
-    classes: int,
     tolerance: float,
     propose: Propose,
     rng: np.random.Generator,
-    *,
-    most: int,
+    effort: Effort,
     confidence: float,
-) -> tuple[dict[int, Found], dict[int, str], int]:
-    """Searches each class whose constancy is beyond the tolerance: found, why others were not judged, passes."""
-    start = model.passes
-    sizes = sum(np.bincount(half.labels, minlength=classes) for half in (halves.search_donors, halves.confirm_donors))
-    found: dict[int, Found] = {}
-    not_judged = {k: "no images in one of the splits" for k in range(classes) if k not in candidates}
-    searched = 0
-    for k, candidate in sorted(candidates.items(), key=lambda pair: -pair[1].constancy):
-        value = candidate.constancy
-        if sizes[k] < FEWEST_IMAGES:
-            not_judged[k] = f"{sizes[k]} training images; at least {FEWEST_IMAGES} are needed"
-        elif value <= tolerance:
-            found[k] = Found(k, value)
-        elif searched >= MOST_CLASSES:
-            not_judged[k] = f"constancy {value:.2f}; only the {MOST_CLASSES} most constant classes are searched"
-        elif not model.affords(7 * most + 2 * TRIAL):
+) -> tuple[dict[int, Found], dict[int, str]]:
+    """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged.
+
+    Of two classes only the more constant is asked: gain for one is loss for the other.
+    """
+    order = sorted(candidates, key=lambda k: -candidates[k].constancy.value)[: 1 if len(candidates) == 2 else None]
+    found = {k: Found(k, candidates[k].constancy) for k in order if candidates[k].constancy.high <= tolerance}
+    beyond = [k for k in order if k not in found]
+    effort, reached = effort.shared(min(len(beyond), MOST_CLASSES), model.left)
+    joint = 1 - (1 - confidence) / (2 * max(reached, 1))  # gain and loss of each class
+    not_judged = {}
+    for number, k in enumerate(beyond):
+        value = f"constancy {candidates[k].constancy.value:.2f}"
+        if number >= MOST_CLASSES:
+            not_judged[k] = f"{value}; only the {MOST_CLASSES} most constant classes are searched"
+        elif number >= reached or not model.affords(effort.passes):
             not_judged[k] = (
-                f"constancy {value:.2f}; {model.left} forward passes are left of the budget, "
-                f"{7 * most + 2 * TRIAL} are needed"
+                f"{value}; {effort.passes} forward passes are needed and {model.left} are left of the budget"
             )
         else:
-            searched += 1
             try:
-                cue, tried = propose(k, _trial(model, k, candidate, halves, most, rng))
-                found[k] = _confirmed(model, k, candidate, cue, halves, most, confidence, rng, tried)
+                trial = _trial(model, k, candidates[k], halves, effort, rng)
+                cue, tried = propose(candidates[k], trial)
+                found[k] = _confirmed(model, k, candidates[k], cue, halves, effort, joint, rng, tried)
             except UnsupportedError as error:
-                not_judged[k] = f"constancy {value:.2f}; {error}"
-    return found, not_judged, model.passes - start
+                not_judged[k] = f"{value}; {error}"
+    return found, not_judged
 
 
 def _confirmed(
@@ -208,40 +231,33 @@ def _confirmed(
     candidate: Candidate,
     cue: Cue,
     halves: Halves,
-    most: int,
+    effort: Effort,
     confidence: float,
     rng: np.random.Generator,
     tried: tuple[tuple[Cue, float], ...],
 ) -> Found:
     """Gain and loss of the cue on the half of the images that the search did not see."""
-    parts = (halves.confirm_recipients, halves.confirm_donors)
-    gained = gain(model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence)
-    try:
-        lost = loss(model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence)
-    except UnsupportedError:
-        lost = None
+
+    def measure(effect: Callable[..., Effect], most: int) -> Effect | None:
+        parts = (halves.confirm_recipients, halves.confirm_donors)
+        try:
+            return effect(
+                model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence
+            )
+        except UnsupportedError as error:
+            reasons.append(str(error))
+            return None
+
+    reasons: list[str] = []
+    gained = measure(gain, effort.gains)
+    lost = measure(loss, effort.losses) if effort.losses else None
+    if gained is None and lost is None:
+        raise UnsupportedError("; ".join(reasons))
     return Found(class_index, candidate.constancy, cue, gained, lost, tried)
 
 
-def _best_window(
-    pattern: Pattern, side: int, height: int, width: int, trial: Trial
-) -> tuple[Window, tuple[tuple[Cue, float], ...]]:
-    """The window that most recipients follow; the constant place unless another is clearly better."""
-    row, column = pattern.center
-    step = max(side // 2, 1)
-    offsets = sorted(product(range(-_NEAR, _NEAR + 1), repeat=2), key=lambda at: max(map(abs, at)))
-    near = [window_around(row + step * down, column + step * right, side, height, width) for down, right in offsets]
-    windows = list(dict.fromkeys([*near, *window_grid(height, width, side)]))[: trial.windows]
-    if not windows:
-        return near[0], ()
-    tried = tuple((window, trial.followed(window)) for window in windows)
-    best, share = max(tried, key=lambda pair: pair[1])
-    # The best of many draws is high by chance: another place must beat the constant one by two recipients of twelve.
-    return (best if share > tried[0][1] + 2 / TRIAL else windows[0]), tried
-
-
 def _trial(
-    model: Model, class_index: int, candidate: Candidate, halves: Halves, most: int, rng: np.random.Generator
+    model: Model, class_index: int, candidate: Candidate, halves: Halves, effort: Effort, rng: np.random.Generator
 ) -> Trial:
     """Twelve recipients and as many donors from the search half, and how many windows the budget lets them try."""
     rows = np.flatnonzero(halves.search_donors.labels == class_index)
@@ -250,14 +266,15 @@ def _trial(
         raise UnsupportedError(
             f"expected at least {FEWEST} donors that carry the pattern in the search half, found {len(rows)}"
         )
+    # What the confirmation leaves, shared with the classes to come.
+    left = model.left
+    spare = MOST_WINDOWS if left is None else (left - effort.passes) // (3 * TRIAL)
     others = np.flatnonzero(halves.search_recipients.labels != class_index)
     recipients = halves.search_recipients.part(rng.permutation(others)[: 2 * TRIAL])
     elsewhere = np.flatnonzero(model.probabilities(recipients.images).argmax(axis=1) != class_index)[:TRIAL]
     if not len(elsewhere):
         raise UnsupportedError(f"every image of the search half is predicted {class_index}")
     donors = halves.search_donors.part(np.resize(rng.permutation(rows), len(elsewhere)))
-    # A third of what the confirmation leaves, so that the classes to come have their share.
-    spare = MOST_WINDOWS if model.left is None else (model.left - 7 * most) // (3 * TRIAL)
     return Trial(model, class_index, recipients.part(elsewhere), donors, max(0, min(MOST_WINDOWS, spare)))
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.protocol import check_images, check_pair
-from cnnaudit.errors import UnsupportedError
 
 #: Limits of the frequency bands in cycles per pixel; .5 is the finest grid of rows or columns.
 BANDS = (0.0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1.0)
@@ -44,7 +44,8 @@ class Spectrum:
         factors = (wanted / own.clamp_min(_LEAST)).sqrt() @ bands.flatten(1)
         factors = factors.view(len(images), 1, *images.shape[2:])
         factors[..., 0, 0] = 1
-        return torch.fft.ifft2(waves * factors).real.clamp(0, 1)
+        changed: Tensor = torch.fft.ifft2(waves * factors).real.clamp(0, 1)
+        return changed
 
 
 def radius(images: Tensor) -> Tensor:

@@ -6,89 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
-from cnnaudit.errors import ModelError, UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues.model import Model, Sample
+from cnnaudit.cues.protocol import Cue, PlacedCue
 
 #: The fewest recipients and the fewest donors that a gain is measured with.
 FEWEST = 5
-_BATCH = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Labelled images.
-
-    Attributes:
-        images: (N, C, H, W) in [0, 1].
-        labels: int64 (N,).
-    """
-
-    images: Tensor
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def part(self, rows: np.ndarray) -> Sample:
-        """Some of the images."""
-        return Sample(self.images[torch.as_tensor(rows, device=self.images.device)], self.labels[rows])
-
-    def halves(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
-        """Two halves without a common image, each with half of every class: one to search, one to confirm."""
-        order = rng.permutation(len(self.labels))
-        order = order[np.argsort(self.labels[order], kind="stable")]
-        return self.part(np.sort(order[::2])), self.part(np.sort(order[1::2]))
-
-
-class Model:
-    """A classifier as a black box that counts what it is asked and stops at its budget.
-
-    Args:
-        predict: images (N, C, H, W) in [0, 1] -> logits or probabilities (N, K).
-        budget: forward passes (images) that it may be asked for; None for no limit.
-        are_probabilities: whether `predict` answers with probabilities; None to tell from each batch of answers, which
-            are probabilities where none is negative and all rows add up to 1.
-    """
-
-    def __init__(self, predict: Predict, budget: int | None = None, are_probabilities: bool | None = None) -> None:
-        self._are_probabilities = are_probabilities
-        self._predict = predict
-        self._budget = budget
-        self.passes = 0
-
-    def affords(self, images: int) -> bool:
-        """Whether the budget holds for that many images more."""
-        return self._budget is None or self.passes + images <= self._budget
-
-    @property
-    def left(self) -> int | None:
-        """Forward passes left; None without a limit."""
-        return None if self._budget is None else self._budget - self.passes
-
-    def probabilities(self, images: Tensor) -> np.ndarray:
-        """Class probabilities, float64 (N, K).
-
-        Raises:
-            UnsupportedError: the budget does not hold for these images.
-            ModelError: an answer that is not a finite (N, K).
-        """
-        if not self.affords(len(images)):
-            raise UnsupportedError(f"{len(images)} forward passes are needed and {self.left} are left of the budget")
-        with torch.no_grad():
-            answers = torch.cat([self._predict(batch).detach().float().cpu() for batch in images.split(_BATCH)])
-        self.passes += len(images)
-        if answers.ndim != 2 or len(answers) != len(images) or not bool(answers.isfinite().all()):
-            raise ModelError(
-                f"expected finite logits or probabilities of shape ({len(images)}, K), got {tuple(answers.shape)}"
-            )
-        ready = self._are_probabilities
-        if ready is None:
-            ready = bool((answers >= 0).all()) and bool(((answers.sum(dim=1) - 1).abs() < 1e-3).all())
-        found: np.ndarray = (answers if ready else answers.softmax(dim=1)).double().numpy()
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +82,7 @@ def gain(
         donors: images of the training split.
         most: recipients, drawn evenly from the other classes.
         carriers: images -> bool (N,); donors of class k for which it is False are left out, see `Pattern.carriers`.
-        resamples: of the bootstrap, which draws recipients and donors anew (Owen 2007, the pigeonhole bootstrap).
+        resamples: of the two bootstraps, over recipients and over donors; the wider interval counts.
 
     Raises:
         UnsupportedError: fewer than 5 recipients or donors, or the budget does not hold.
@@ -220,7 +145,8 @@ def loss(
     """How many images of a class are no longer predicted as it when its cue is replaced, beyond a control.
 
     loss = P(not predicted k | cue of another class) - P(not predicted k | cue of another image of class k), over the
-    validation images of class k that are predicted k. Honest content is lost easily and given hardly: the loss says
+    validation images of class k that are predicted k; a third of them have the control, which costs 2 1/3 forward
+    passes an image and one for each of the others. Honest content is lost easily and given hardly: the loss says
     what a class rests on, the gain whether the cue alone suffices.
 
     Args, raises: as `gain`; `carriers` picks recipients and the control's donors, those that show the pattern.
@@ -235,14 +161,17 @@ def loss(
     same, _ = _donors(donors, class_index, carriers)
     other = np.flatnonzero(donors.labels != class_index)
     _refuse_few(min(len(same), len(other)), "donors", cue, class_index)
-    arms = []
-    for pool in (other, same):
-        chosen = _dealt(pool if pool is same else _evenly(donors.labels, pool, len(pool), rng), len(taken), rng)
-        after = model.probabilities(cue.transplant(taken.images, donors.part(chosen).images))
-        arms.append(_Arm((after.argmax(axis=1) != class_index).astype(float), before - after[:, class_index], chosen))
+    arms: list[_Arm] = []
+    for pool, n in ((_evenly(donors.labels, other, len(other), rng), len(taken)), (same, -(-len(taken) // 3))):
+        chosen = np.full(len(taken), -1)
+        chosen[:n] = _dealt(pool, n, rng)
+        left, moved = np.full(len(taken), np.nan), np.full(len(taken), np.nan)
+        after = model.probabilities(cue.transplant(taken.images[:n], donors.part(chosen[:n]).images))
+        left[:n], moved[:n] = after.argmax(axis=1) != class_index, before[:n] - after[:, class_index]
+        arms.append(_Arm(left, moved, chosen))
     nothing = np.full(len(taken), np.nan)
     absent = _Arm(nothing, nothing, np.full(len(taken), -1))
-    return _effect(cue.name, class_index, (*arms, absent), len(other), share, rng, confidence, resamples)
+    return _effect(cue.name, class_index, (arms[0], arms[1], absent), len(other), share, rng, confidence, resamples)
 
 
 def _donors(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:
@@ -307,22 +236,27 @@ def _effect(
     confidence: float,
     resamples: int,
 ) -> Effect:
-    """Treated less the larger control, with a bootstrap that weights recipients and donors alike in all arms."""
+    """Treated less the larger control, with the wider of two bootstraps: over recipients, and over donors.
+
+    Each recipient has one donor. Resampling both at once would count the chance of each pair three times (Owen, The
+    pigeonhole bootstrap, 2007); a donor that serves many recipients counts in the second.
+    """
     from scipy.stats import t
 
     n = len(arms[0].followed)
-    shares = [_mean(arm.followed, np.ones((1, n)))[0] for arm in arms]
-    changes = [_mean(arm.change, np.ones((1, n)))[0] for arm in arms]
+    shares = [float(_mean(arm.followed, np.ones((1, n)))[0]) for arm in arms]
+    changes = [float(_mean(arm.change, np.ones((1, n)))[0]) for arm in arms]
     recipients = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
-    drawn = [_mean(arm.followed, recipients * _donor_weights(arm.donor, resamples, rng)) for arm in arms]
-    values = drawn[0] - np.fmax(drawn[1], drawn[2])
+    over_recipients = [_mean(arm.followed, recipients) for arm in arms]
+    over_donors = [_mean(arm.followed, _donor_weights(arm.donor, resamples, rng)) for arm in arms]
+    spread = max(float(np.nanstd(of[0] - np.fmax(of[1], of[2]), ddof=1)) for of in (over_recipients, over_donors))
     if not np.isfinite(shares[1:]).any():
         raise UnsupportedError(f"use of {cue} for class {class_index}: the classes of the recipients have no donors")
-    value = shares[0] - float(np.fmax(shares[1], shares[2]))
+    value = float(shares[0] - np.fmax(shares[1], shares[2]))
     fewest = min(n, len(np.unique(arms[0].donor)))
     # A bootstrap of an outcome that never occurred has no spread, though its rate may be a few percent (Jeffreys).
     rate = (shares[0] * n + 0.5) / (n + 1)
-    error = max(float(np.nanstd(values, ddof=1)), float(np.sqrt(rate * (1 - rate) / n)))
+    error = max(spread, float(np.sqrt(rate * (1 - rate) / n)))
     half = float(t.ppf((1 + confidence) / 2, max(fewest - 1, 1))) * error
     return Effect(
         cue,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.protocol import check_images, check_pair
-from cnnaudit.errors import UnsupportedError
 
 #: The largest share of the image that a window may cover. Larger windows are the object itself: the gain of a clean
 #: MNIST network is .12 with windows of 6 x 6 pixels (.046 of the image), .60 with 12 x 12 and .99 with 18 x 18.

@@ -6,10 +6,10 @@ modules, makes `cnnaudit.data.shapes` the function in every order of imports. No
 
 from __future__ import annotations
 
-from cnnaudit.data.digits import Digits, digits
-from cnnaudit.data.folders import FolderSplit, folder
+from cnnaudit.data._digits import Digits, digits
+from cnnaudit.data._shapes import Shapes, reference, shapes
 from cnnaudit.data.known_files import KnownImages, cifar10, fashion_mnist, mnist
-from cnnaudit.data.shapes import Shapes, reference, shapes
+from cnnaudit.target.folders import FolderSplit, folder
 
 __all__ = [
     "Digits",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 _LARGEST = 2**28  # bytes of a file; a batch of 10,000 images has 31 MB
 

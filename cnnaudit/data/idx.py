@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 _LARGEST = 2**30  # bytes of one array: above that, a header is taken to be broken
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.data.cifar import read_batch
 from cnnaudit.data.idx import read_idx
-from cnnaudit.errors import DataError
 
 Part = Literal["train", "test"]
 
@@ -53,7 +53,7 @@ def mnist(root: str | Path, split: Part = "train") -> KnownImages:
     Example:
         >>> mnist("no/such/folder")
         Traceback (most recent call last):
-        cnnaudit.errors.DataError: no MNIST in no/such/folder: expected train-images-idx3-ubyte or mnist.npz
+        cnnaudit.core.errors.DataError: no MNIST in no/such/folder: expected train-images-idx3-ubyte or mnist.npz
     """
     return _from_idx(Path(root), split, "MNIST", "mnist.npz", DIGITS)
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnaudit.interventions.geometry import Geometry
     from cnnaudit.interventions.inputs import input_of
+    from cnnaudit.interventions.module_paths import LayerError
     from cnnaudit.interventions.padding import padding_rule
     from cnnaudit.interventions.recording import record, run_until, stop_at
     from cnnaudit.interventions.rectification import relu_rule
-    from cnnaudit.interventions.scopes import LayerError
     from cnnaudit.interventions.tracing import Call, calls
     from cnnaudit.interventions.tracking import track_from
 
@@ -37,7 +37,7 @@ _HOMES = {
     "run_until": "recording",
     "stop_at": "recording",
     "track_from": "tracking",
-    "LayerError": "scopes",
+    "LayerError": "module_paths",
 }
 
 __all__ = [

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
-from cnnaudit.target import out_of_memory
+from cnnaudit.core.errors import ModelError
+from cnnaudit.core.memory import out_of_memory
+from cnnaudit.core.wording import one_line
 
 Answer = TypeVar("Answer", torch.Tensor, tuple[torch.Tensor, ...])
 
@@ -68,3 +71,21 @@ def _filled(function: Callable[..., Any], chosen: slice, total: int, bound: int 
     full = [torch.cat([p, p[-1:].expand(bound - n, *p.shape[1:])]) if c else p for p, c in zip(parts, cut)]
     answer = function(*full)
     return answer[:n] if isinstance(answer, torch.Tensor) else tuple(part[:n] for part in answer)
+
+
+def fill_batch(images: torch.Tensor, batch: int | None) -> torch.Tensor:
+    """The images with copies of the last one behind them, up to the batch size that a model is bound to."""
+    if not batch or len(images) >= batch:
+        return images
+    return torch.cat([images, images[-1:].expand(batch - len(images), *images.shape[1:])])
+
+
+def forward(model: nn.Module, batch: torch.Tensor) -> None:
+    """One pass; what the model raises on these images becomes a ModelError, running out of memory stays what it is."""
+    try:
+        model(batch)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        shape = tuple(batch.shape)
+        raise ModelError(f"the model cannot take images of {batch.dtype} {shape}: {one_line(error)}") from error

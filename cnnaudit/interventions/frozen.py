@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from cnnaudit.interventions.kinds import first_tensor
+from cnnaudit.interventions.module_paths import Site
 from cnnaudit.interventions.observer import Function, Observer
+from cnnaudit.interventions.op_types import first_tensor
 from cnnaudit.interventions.parameters import is_strided_stem, quick_conv2d
 from cnnaudit.interventions.recording import stop_at
-from cnnaudit.interventions.scopes import Site
 
 
 def frozen(model: nn.Module, image: torch.Tensor, layers: Sequence[str] = (), last: str | None = None) -> nn.Module:

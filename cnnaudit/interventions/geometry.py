@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from cnnaudit.interventions.kinds import raw_name
+from cnnaudit.interventions.op_types import raw_name
 
 Sides = tuple[int, int, int, int]
 

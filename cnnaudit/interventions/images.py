@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import DataError
-from cnnaudit.target import CPU_BATCH_PIXELS
+from cnnaudit.core.errors import DataError
+from cnnaudit.core.memory import CPU_BATCH_PIXELS
 
 if TYPE_CHECKING:
     import torch

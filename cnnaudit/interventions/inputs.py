@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.geometry import arguments, has_geometry
-from cnnaudit.interventions.kinds import first_tensor
 from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.module_paths import LayerError, Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.scopes import LayerError, Site, display_names
+from cnnaudit.interventions.op_types import first_tensor
 
 
 def input_of(model: nn.Module, images: torch.Tensor, layer: str) -> torch.Tensor:

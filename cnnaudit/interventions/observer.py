@@ -11,8 +11,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import first_tensor, kind_of
-from cnnaudit.interventions.scopes import Scopes, Site
+from cnnaudit.interventions.module_paths import Scopes, Site
+from cnnaudit.interventions.op_types import first_tensor, kind_of
 
 Function = Callable[..., Any]
 

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions.geometry import Sides, arguments, geometry_of, note_pad, padding_of
-from cnnaudit.interventions.kinds import first_tensor
+from cnnaudit.interventions.module_paths import LayerError, Site
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import LayerError, Site
+from cnnaudit.interventions.op_types import first_tensor
 
 Rule = Literal["zeros", "replicate", "reflect", "circular", "noise"]
 

@@ -11,8 +11,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cnnaudit.interventions.geometry import arguments, geometry_of, own_padding
-from cnnaudit.interventions.kinds import kind_of
 from cnnaudit.interventions.observer import unseen
+from cnnaudit.interventions.op_types import kind_of
 
 
 class ConstantParameters(TorchFunctionMode):

@@ -11,10 +11,10 @@ from torch import nn
 
 from cnnaudit.interventions.geometry import carry_padding
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import first_tensor, is_in_place
 from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.module_paths import LayerError, Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import LayerError, Site, display_names
+from cnnaudit.interventions.op_types import first_tensor, is_in_place
 
 
 @contextmanager

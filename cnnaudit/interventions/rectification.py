@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import first_tensor, is_in_place
+from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import Site, display_names
+from cnnaudit.interventions.op_types import first_tensor, is_in_place
 
 Rule = Literal["gradient", "deconvnet", "guided", "interaction"]
 

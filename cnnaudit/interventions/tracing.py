@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnaudit.errors import ModelError, UnsupportedError
+from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.memory import out_of_memory
+from cnnaudit.core.wording import one_line
 from cnnaudit.interventions.geometry import (
     Geometry,
     arguments,
@@ -18,12 +20,10 @@ from cnnaudit.interventions.geometry import (
     note_pad,
     padding_of,
 )
-from cnnaudit.interventions.kinds import first_tensor
 from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.scopes import Site, display_names
-from cnnaudit.target import out_of_memory
-from cnnaudit.wording import one_line
+from cnnaudit.interventions.op_types import first_tensor
 
 Shape = tuple[int, ...]
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from cnnaudit.interventions.graphs import Entry
-from cnnaudit.interventions.kinds import first_tensor
+from cnnaudit.interventions.module_paths import LayerError, Site
 from cnnaudit.interventions.observer import Function, Observer, unseen
-from cnnaudit.interventions.scopes import LayerError, Site
+from cnnaudit.interventions.op_types import first_tensor
 
 
 class Tracked:

@@ -6,12 +6,12 @@ The functions share their modules' names; importing them here, before anybody im
 
 from __future__ import annotations
 
-from cnnaudit.models.classic_filters import classic_filters
-from cnnaudit.models.googlenet import googlenet
+from cnnaudit.models._classic_filters import classic_filters
+from cnnaudit.models._googlenet import googlenet
+from cnnaudit.models._lenet import lenet
+from cnnaudit.models._minimum import minimum
+from cnnaudit.models._mnist_cnn import mnist_cnn
 from cnnaudit.models.googlenet_weights import load_googlenet_weights
-from cnnaudit.models.lenet import lenet
-from cnnaudit.models.minimum import minimum
-from cnnaudit.models.mnist_cnn import mnist_cnn
 from cnnaudit.models.ordinary import small_mobilenet, small_resnet, small_vgg
 from cnnaudit.models.vgg import vgg4, vgg16
 

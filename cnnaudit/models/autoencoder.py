@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from cnnaudit.errors import ModelError
+from cnnaudit.core.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.errors import ModelError
+from cnnaudit.core.errors import ModelError
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.errors import ModelError
+from cnnaudit.core.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cnnaudit.optimization._maximize import OptimizedImages, maximize
 from cnnaudit.optimization.filters import Bilateral, Gaussian
 from cnnaudit.optimization.images import Decoded, Fourier, Pixels
-from cnnaudit.optimization.maximize import OptimizedImages, maximize
 from cnnaudit.optimization.objectives import (
     LOGITS,
     Objective,

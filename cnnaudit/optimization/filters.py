@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,6 @@ class Bilateral:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """The images (n, C, H, W), smoothed within their edges."""
-        import torch
-        from torch.nn import functional
-
         height, width = images.shape[2:]
         around = functional.pad(images, [self.radius] * 4, mode="replicate")
         total, weights = torch.zeros_like(images), images.new_zeros(len(images), 1, height, width)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch.nn import functional
 
-    from cnnaudit.models.autoencoder import Autoencoder
+from cnnaudit.models.autoencoder import Autoencoder
 
 Size = tuple[int, int]
 
@@ -75,8 +75,6 @@ class Fourier:
     colors: tuple[tuple[float, ...], ...] | None = PHOTOGRAPHS
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        import torch
-
         plane = torch.logit(images.float().clamp(0.01, 0.99))
         matrix = self._colors(images)
         if matrix is not None:
@@ -86,8 +84,6 @@ class Fourier:
         return torch.view_as_real(spectrum).contiguous()
 
     def decode(self, numbers: torch.Tensor, size: Size) -> torch.Tensor:
-        import torch
-
         spectrum = torch.view_as_complex(numbers) * _scale(*size, self.decay, numbers.device)
         plane = torch.fft.irfft2(spectrum, s=size, norm="ortho")
         matrix = self._colors(plane)
@@ -108,8 +104,6 @@ class Fourier:
 @lru_cache(maxsize=8)
 def _scale(height: int, width: int, decay: float, device: torch.device) -> torch.Tensor:
     """The size of each Fourier coefficient, mean square 1."""
-    import torch
-
     with torch.inference_mode(False):
         rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
         frequency = torch.hypot(rows[:, None], columns[None]).clamp_min(1 / max(height, width))
@@ -140,9 +134,6 @@ class Decoded:
     autoencoder: Autoencoder
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        import torch
-        from torch.nn import functional
-
         size = list(self.autoencoder.shape[1:])
         if list(images.shape[2:]) != size:
             images = functional.interpolate(images, size, mode="bilinear", antialias=True)

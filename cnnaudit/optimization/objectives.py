@@ -21,18 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from cnnaudit.errors import AuditError
+import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from cnnaudit.core.errors import AuditError
+from cnnaudit.interventions import run_until
+from cnnaudit.interventions.map_layout import grid_readers
+from cnnaudit.interventions.modes import evaluating
 
 LOGITS = "logits"  # the model's own answer, among the layers of an objective
 
-Values = Mapping[str, "torch.Tensor"]
-Measure = Callable[[Values, "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+Values = Mapping[str, torch.Tensor]
+Measure = Callable[[Values, torch.Tensor, torch.Tensor], torch.Tensor]
 Position = Literal["center"] | tuple[int, int] | None
 
 
@@ -102,7 +104,8 @@ def unit(layer: str, units: int | Sequence[int], position: Position = "center") 
     """The activation of single units, before the ReLU or after it according to the layer that is named.
 
     Args:
-        layer: as in `interventions.calls`; (N, C, H, W), or (N, F) where a unit is one number.
+        layer: as in `interventions.calls`; feature maps, as (N, C, H, W) or (N, H, W, C), or (N, F) where a unit is
+            one number.
         units: channel numbers, one goal each.
         position: `center` of the map, (row, column), or None: the mean over the map.
 
@@ -228,21 +231,17 @@ def diverse(objective: Objective, layer: str, images: int = 4, weight: float = 1
 
 
 def _code(model: nn.Module, layer: str, image: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    from cnnaudit.interventions import run_until
-    from cnnaudit.interventions.modes import evaluating
-
+    """A layer's answer to one image, read as it will be from the optimized images."""
     if image.ndim != 4 or len(image) != 1:
         raise AuditError(f"expected one image (1, C, H, W), got {tuple(image.shape)}")
     with torch.no_grad(), evaluating(model):
-        return run_until(model, image, layer)
+        return grid_readers(model, image, [layer])[layer](run_until(model, image, layer))
 
 
 def _numbers(chosen: Sequence[int], found: torch.Tensor, layer: str, rows: torch.Tensor) -> torch.Tensor:
     """The unit of each row, checked against the layer."""
     if found.ndim not in (2, 4):
-        raise AuditError(f"layer {layer!r} answers {tuple(found.shape)}; expected planes (N, C, H, W) or (N, F)")
+        raise AuditError(f"layer {layer!r} answers {tuple(found.shape)}; expected feature maps (N, C, H, W) or (N, F)")
     wrong = [number for number in chosen if not 0 <= number < found.shape[1]]
     if wrong:
         raise AuditError(f"layer {layer!r} has no unit {wrong[0]}; it has units 0 to {found.shape[1] - 1}")

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import torch
+
+from cnnaudit.models.autoencoder import Autoencoder
 from cnnaudit.optimization.filters import Bilateral, Gaussian
 from cnnaudit.optimization.images import Decoded, Fourier, Parameterization, Pixels
 from cnnaudit.optimization.objectives import Objective, total_variation
 from cnnaudit.optimization.transforms import Jitter
-
-if TYPE_CHECKING:
-    import torch
-
-    from cnnaudit.models.autoencoder import Autoencoder
 
 Moments = tuple["torch.Tensor", "torch.Tensor"]
 

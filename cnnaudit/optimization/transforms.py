@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch.nn import functional
 
 FULL = 128  # side of an image from which on shifts are as large as they are named
 
@@ -40,10 +40,6 @@ class Jitter:
         Args:
             field: side in pixels of the part of an image that is looked at, None: all of it.
         """
-        import math
-
-        from torch.nn import functional
-
         height, width = images.shape[2:]
         share = min(1.0, min(height, width, field or FULL) / FULL)
         first = self._shift(share * self.pixels, generator)
@@ -71,8 +67,6 @@ class Jitter:
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    import torch
-
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
@@ -81,15 +75,9 @@ def _groups(images: torch.Tensor) -> int:
 
     All move alike, so that places are found once for a group; on a CPU there is a thread for each group, at most.
     """
-    import math
-
-    import torch
-
     return math.gcd(len(images), torch.get_num_threads()) if images.device.type == "cpu" else len(images)
 
 
 def _layout(images: torch.Tensor) -> torch.memory_format:
-    import torch
-
     last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format

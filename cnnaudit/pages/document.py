@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.evidence import Evidence
-from cnnaudit.files import write_whole
+from cnnaudit.core.evidence import Evidence
+from cnnaudit.pages.output import write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def document(title: str, lead: str, sections: Sequence[Section], eyebrow: str = 
         eyebrow: the kind of page, in small letters over the title.
 
     Example:
-        >>> from cnnaudit.evidence import bars
+        >>> from cnnaudit.core.evidence import bars
         >>> section = Section("Accuracy", ["By class."], [bars("accuracy", {"a": 0.9, "b": 0.8}, label="share")])
         >>> "<svg" in document("A model", "It works.", [section])
         True
@@ -96,9 +96,9 @@ def write_document(path: Path, title: str, lead: str, sections: Sequence[Section
     """Write `document` to a file, whole or not at all, and return its path.
 
     Raises:
-        OSError: the file cannot be written.
+        OutputError: the file cannot be written; the message says where the page is kept.
     """
-    write_whole({path: document(title, lead, sections, eyebrow)})
+    write({path: document(title, lead, sections, eyebrow)})
     return path
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnaudit.core.statistics import proportion_interval
 from cnnaudit.reading.trees import FOLDS, fold_numbers
-from cnnaudit.statistics import proportion_interval
 
 NEIGHBORS = 15
 TREES = 100

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Call, calls, run_until
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.inputs import input_of
@@ -28,6 +28,8 @@ class Place:
     Attributes:
         layer: a linear layer whose input they are, or with `output` a layer whose output they are.
         size: how many features.
+        axis: of the layer's input that holds the features, the last one of a linear layer and the first behind the
+            batch of a convolution; the others are places, and averaged.
         pooling: the pooling whose cells they are, in order; None where they have no place in the image.
         grid: filters, rows and columns of that pooling's output.
     """
@@ -35,6 +37,7 @@ class Place:
     layer: str
     size: int
     output: bool = False
+    axis: int = -1
     pooling: Call | None = None
     grid: tuple[int, int, int] | None = None
 
@@ -63,7 +66,7 @@ def few_features(observed: Sequence[Call], layer: str | None = None, most: int =
         size = math.prod(observed[index].input_shape[1:])
         if size <= most:
             pooling, grid = _pooling(observed[:index], size)
-            return Place(observed[index].name, size, pooling=pooling, grid=grid)
+            return Place(observed[index].name, observed[index].input_shape[-1], pooling=pooling, grid=grid)
     if not linear:
         raise UnsupportedError(f"the model has no linear layer that reads features. {_candidates(observed, most)}")
     fewest = min(math.prod(observed[index].input_shape[1:]) for index in linear)
@@ -83,7 +86,8 @@ def last_features(observed: Sequence[Call], classes: int) -> Place:
     for call in reversed(observed):
         head = call.kind == "conv2d" and call.geometry is not None and call.geometry.kernel == (1, 1)
         if call.kind in LINEAR or (head and call.output_shape[1] == classes):
-            return Place(call.name, call.input_shape[1 if head else -1])
+            axis = 1 if head else -1
+            return Place(call.name, call.input_shape[axis], axis=axis)
     raise UnsupportedError("the model ends neither in a linear layer nor in a 1x1 convolution, so it has no features")
 
 
@@ -101,10 +105,8 @@ def read_features(
     def read(batch: torch.Tensor) -> torch.Tensor:
         batch = batch.to(device)
         found = run_until(model, batch, place.layer) if place.output else input_of(model, batch, place.layer)
-        if not place.output and found.ndim == 4:
-            found = found.mean((2, 3))
-        elif not place.output and found.ndim == 3:
-            found = found.mean(1)
+        if not place.output and found.ndim > 2:
+            found = found.movedim(place.axis, 1).flatten(2).mean(2)
         return found.flatten(1).to("cpu", torch.float64)
 
     with torch.no_grad():
@@ -166,13 +168,13 @@ def _named(observed: Sequence[Call], layer: str, most: int) -> Place:
             f"(at most {most}). {_candidates(observed, most)}"
         )
     pooling, grid = _pooling(observed[: found[0] + 1], size)
-    return Place(layer, size, True, pooling, grid)
+    return Place(layer, size, True, pooling=pooling, grid=grid)
 
 
 def _pooling(before: Sequence[Call], size: int) -> tuple[Call | None, tuple[int, int, int] | None]:
     """The pooling that features come straight from, with nothing between that would move or mix them."""
     for call in reversed(before):
-        if call.kind in POOLINGS and len(call.input_shape) == 4 and math.prod(call.output_shape[1:]) == size:
+        if _pools_places(call) and math.prod(call.output_shape[1:]) == size:
             channels = call.input_shape[1]
             if len(call.output_shape) == 4:
                 return call, (channels, *call.output_shape[2:])
@@ -180,6 +182,16 @@ def _pooling(before: Sequence[Call], size: int) -> tuple[Call | None, tuple[int,
         if call.kind not in _BETWEEN:
             break
     return None, None
+
+
+def _pools_places(call: Call) -> bool:
+    """Whether the call pools rows and columns of maps (N, C, H, W); a mean may average any axes."""
+    if call.kind not in POOLINGS or len(call.input_shape) != 4:
+        return False
+    if call.kind not in ("mean", "amax"):
+        return True
+    _, channels, *places = call.input_shape
+    return channels not in places and tuple(call.output_shape[1:]) in ((channels,), (channels, 1, 1))
 
 
 def _candidates(observed: Sequence[Call], most: int) -> str:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from cnnaudit.activation import feature_maps
-from cnnaudit.activation.layers import filled, first_response
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.activation.layers import first_response
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Call
+from cnnaudit.interventions.batches import fill_batch
 from cnnaudit.interventions.inputs import weights_of
 from cnnaudit.reading.filters import Decomposition, Direction, decompose, direction_of_change
 
@@ -55,7 +56,7 @@ def first_filters(
         raise UnsupportedError("the model has no convolution, so it has no filters")
     blanks = torch.stack([torch.ones(tuple(shape)), torch.zeros(tuple(shape))]).to(device)
     with torch.no_grad():
-        weight, bias = weights_of(model, filled(blanks, getattr(model, "batch", None)), layer)
+        weight, bias = weights_of(model, fill_batch(blanks, getattr(model, "batch", None)), layer)
         response = first_response(model, blanks)
         answers = feature_maps(model, blanks, [response])[response].double().cpu().numpy()
     kernels = weight.sum(1).double().cpu().numpy()

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.data.background import ring
 from cnnaudit.interventions import Call
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.inputs import input_of
-from cnnaudit.padding.background import ring
 from cnnaudit.reading.features import Place
 
 

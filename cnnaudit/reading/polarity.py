@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from cnnaudit.padding.background import backgrounds
+from cnnaudit.data.background import backgrounds
 
 COLUMN = "polarity"
 WORDS = ("on black", "on white")

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from cnnaudit.activation import feature_maps
-from cnnaudit.activation.layers import filled, first_response
-from cnnaudit.dataset.features import hand_made
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.activation.layers import first_response
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.progress import progress
+from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
+from cnnaudit.embedding.agreement import adjusted_rand, adjusted_rand_within
+from cnnaudit.embedding.clusters import cluster, comparable
+from cnnaudit.embedding.elbow import Elbow, elbow
 from cnnaudit.interventions import Call, calls
-from cnnaudit.interventions.batches import in_batches
+from cnnaudit.interventions.batches import fill_batch, in_batches
 from cnnaudit.interventions.inputs import input_of
-from cnnaudit.progress import progress
 from cnnaudit.reading.boxplots import boxes
 from cnnaudit.reading.classifiers import other_learners
 from cnnaudit.reading.components import principal_components, separation
 from cnnaudit.reading.features import Place, feature_names, few_features, read_features
 from cnnaudit.reading.first_filters import first_filters
+from cnnaudit.reading.hand_made import hand_made
 from cnnaudit.reading.pixels import maximum_pixels
 from cnnaudit.reading.polarity import two_backgrounds, white_background
 from cnnaudit.reading.results import Accuracy, Clusters, Images, Reading
 from cnnaudit.reading.trees import grow
-from cnnaudit.separability.agreement import adjusted_rand, adjusted_rand_within
-from cnnaudit.separability.clusters import cluster, comparable
-from cnnaudit.separability.elbow import Elbow, elbow
-from cnnaudit.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
-
-if TYPE_CHECKING:
-    from cnnaudit.target import AuditTarget
+from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
 
@@ -120,7 +118,7 @@ def _split(target: AuditTarget) -> str:
 def _first(target: AuditTarget) -> torch.Tensor:
     """One image, or a batch of it where the model takes nothing else."""
     image = target.split(_split(target)).read(np.zeros(1, np.int64))
-    return filled(image, getattr(target.model, "batch", None)).to(target.device)
+    return fill_batch(image, getattr(target.model, "batch", None)).to(target.device)
 
 
 def _images(target: AuditTarget, most: int, seed: int) -> Images:

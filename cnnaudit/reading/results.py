@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from cnnaudit.core.statistics import proportion_interval
+from cnnaudit.embedding.clusters import Clustering
+from cnnaudit.embedding.elbow import Elbow
 from cnnaudit.reading.boxplots import Box
 from cnnaudit.reading.classifiers import Learner
 from cnnaudit.reading.components import Components
@@ -16,9 +19,6 @@ from cnnaudit.reading.first_filters import FirstFilter
 from cnnaudit.reading.pixels import MaximumPixels
 from cnnaudit.reading.polarity import WORDS
 from cnnaudit.reading.trees import Tree
-from cnnaudit.separability.clusters import Clustering
-from cnnaudit.separability.elbow import Elbow
-from cnnaudit.statistics import proportion_interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.dataset.features import small_tree
-from cnnaudit.errors import UnsupportedError
-from cnnaudit.statistics import proportion_interval
+from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.statistics import proportion_interval
+from cnnaudit.reading.hand_made import small_tree
 
 FOLDS = 5
 MOST_LEAVES = 8

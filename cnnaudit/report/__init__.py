@@ -1,8 +1,8 @@
 """Reports for people (terminal, Markdown, HTML) and machines (JSON, SARIF), and the comparison of two."""
 
-from cnnaudit.report.compare import Comparison, compare
+from cnnaudit.report._compare import Comparison, compare
+from cnnaudit.report._markdown import markdown, write_step_summary
 from cnnaudit.report.load import load_journal, load_report
-from cnnaudit.report.markdown import markdown, write_step_summary
 from cnnaudit.report.model import Report, describe, environment
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.terminal import terminal_summary

@@ -64,7 +64,7 @@ def draw(item: Mapping[str, Any], prefix: str = "figure") -> str:
     """The SVG of a piece of evidence; empty for kinds that are no figure (tables, images) or are unknown.
 
     Args:
-        item: as made by `cnnaudit.evidence`.
+        item: as made by `cnnaudit.core.evidence`.
         prefix: of all ids in the SVG, unique on the page.
     """
     painters: dict[str, Callable[[Mapping[str, Any]], Figure]] = {

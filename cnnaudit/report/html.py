@@ -7,31 +7,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.findings import Finding
-from cnnaudit.nulls import null_distribution
+from cnnaudit.checks.nulls import null_distribution
+from cnnaudit.core.findings import Finding
 from cnnaudit.report.model import Report
 from cnnaudit.report.paths import folder_name
+from cnnaudit.report.predicted import missing, predicted
 from cnnaudit.report.scale import against_tolerance, populations
 from cnnaudit.report.tables import TABLES, file_name
+from cnnaudit.report.verdict import (
+    Entry,
+    Failure,
+    Line,
+    entries,
+    failures,
+    headline,
+    hinted,
+    lines,
+    overall,
+    status,
+    worst_first,
+)
 from cnnaudit.report.words import (
     LOOKS,
-    Entry,
     basis,
     between,
-    entries,
     explanation,
-    headline,
     is_share,
     judgement,
     noun,
     number,
-    overall,
     plural,
     printable,
     question,
-    status,
     tolerance,
-    worst_first,
     would_decide,
 )
 
@@ -43,10 +51,8 @@ MOST_LOCATIONS = 10
 
 
 def page(report: Report) -> str:
-    """The report as one HTML page."""
-    found = entries(report)
-    cards = [_card(entry) for entry in found]
-    crashed = [_crash(error) for error in report.errors]
+    """The report as one HTML page: verdict, failures, what the model was given, failed checks, then all others."""
+    cards = [_card(entry) for entry in entries(report)]
     return (
         templates()
         .get_template("report.html.j2")
@@ -55,8 +61,13 @@ def page(report: Report) -> str:
             name=report.name,
             status=status(report),
             headline=headline(report),
-            attention=crashed + [card for card, entry in zip(cards, found) if _needs_attention(entry)],
-            errors=crashed,
+            failures=[_failure(failure) for failure in failures(report)],
+            hints=[_attention(entry) for entry in hinted(report)],
+            lines=[_line(line) for line in lines(report)],
+            seen=predicted(report),
+            missing=missing(report),
+            crashed=[{**error, "anchor": _anchor("crashed", error["check"])} for error in report.errors],
+            failed=[card for card in cards if card["kind"] == "failed"],
             families=_families(cards),
             target=_target_facts(report.target),
             environment=_facts(report.environment.items()),
@@ -64,16 +75,25 @@ def page(report: Report) -> str:
     )
 
 
-def _needs_attention(entry: Entry) -> bool:
-    """Whether a person should look at a finding first: it failed, a gate is undecided, or it has a hint."""
-    decided = not entry.undecided_trait
-    return (entry.kind in ("failed", "inconclusive") and decided) or bool(entry.finding.hint)
+def _failure(failure: Failure) -> dict[str, Any]:
+    """What the first card says of a failure."""
+    links = [{"check": check, "anchor": _anchor(failure.kind, check)} for check in failure.checks]
+    texts = {name: getattr(failure, name) for name in ("kind", "problem", "number", "hint", "action")}
+    return {"links": links, **texts}
 
 
-def _crash(error: Mapping[str, str]) -> dict[str, str]:
-    """What the page says about a check that crashed."""
-    check = error["check"]
-    return {"check": check, "hint": "", "summary": error["message"], "anchor": _anchor("crashed", check)}
+def _attention(entry: Entry) -> dict[str, str]:
+    """What the first card says of a finding that failed nothing and has a hint."""
+    finding = entry.finding
+    texts = {"hint": finding.hint, "problem": finding.summary}
+    return {"kind": entry.kind, "check": finding.check, "anchor": folder_name(finding.check), **texts}
+
+
+def _line(line: Line) -> dict[str, Any]:
+    """Findings that fail nothing, with links to them."""
+    checks = [entry.finding.check for entry in line.entries]
+    links = [{"check": check, "anchor": folder_name(check)} for check in checks]
+    return {"kind": line.kind, "text": line.text, "links": links}
 
 
 def index_page(reports: Sequence[Report]) -> str:
@@ -137,6 +157,8 @@ def _families(cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "name": name,
                 "anchor": f"family-{folder_name(name)}",
                 "items": items,
+                "failed": [card for card in items if card["kind"] == "failed"],
+                "others": [card for card in items if card["kind"] != "failed"],
                 "tally": ", ".join(tally),
             }
         )
@@ -232,6 +254,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
     return str(value)
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.files import write_whole
-from cnnaudit.records import Record, Selected, completeness
+from cnnaudit.core.files import write_whole
+from cnnaudit.core.records import Record, Selected, completeness
 from cnnaudit.report.forms import plain_json
 from cnnaudit.report.model import Report
 from cnnaudit.report.schema import JOURNAL, check_entry, check_header
@@ -85,7 +85,14 @@ class Journal:
             not counted["missing"] and (self.selected is not None or finished or self.ended),
             completeness=counted,
             journal={"run": self.run, "records": len(last)},
+            predictions=_predictions(self.records),
         )
+
+
+def _predictions(records: Sequence[Record]) -> Mapping[str, Any] | None:
+    """What the records say of the model's predictions: a section with data rather than why there is none."""
+    found = [record.predictions for record in records if record.predictions is not None]
+    return next((section for section in found if "missing" not in section), found[0] if found else None)
 
 
 def begin(folder: Path, journal: Journal) -> bool:
@@ -113,7 +120,8 @@ def line(record: Record) -> str:
         TypeError, ValueError: the line could not be read again.
     """
     values = record.to_json()
-    text = _line({key: values[key] for key in ("check", "test", "findings", "error", "ignored")})
+    keys = ("check", "test", "findings", "error", "ignored", *(["predictions"] if record.predictions else []))
+    text = _line({key: values[key] for key in keys})
     check_entry(json.loads(text))
     return text
 

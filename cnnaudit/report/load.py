@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import ReportError
+from cnnaudit.core.errors import ReportError
 from cnnaudit.report.forms import Refused
 from cnnaudit.report.journal import NAME as JOURNAL_NAME
 from cnnaudit.report.journal import Journal

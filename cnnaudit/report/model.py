@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.expectations import Expectation, Outcome, outcomes
-from cnnaudit.findings import SCHEMA, Finding
+from cnnaudit.core.expectations import Expectation, Outcome, outcomes
+from cnnaudit.core.findings import SCHEMA, Finding
+from cnnaudit.report.input_doubt import note_input_in_doubt
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -33,9 +34,11 @@ class Report:
         errors: `{"check": id, "message": text}` of each check that crashed.
         complete: False where a check that was selected was never recorded.
         completeness: the ids of the checks that were `selected`, `recorded`, `crashed`, `ignored` and `missing`, as
-            made by `cnnaudit.records.completeness`; None in a report that was not made from a run.
+            made by `cnnaudit.core.records.completeness`; None in a report that was not made from a run.
         journal: the `run` and the number of `records` of the journal behind the report.
-        predictions, cues: what other commands add to a report, kept as it is.
+        predictions: what the model says of each image of the run's sample, as made by
+            `cnnaudit.report.predictions.predictions`, or `{"missing": reason}`; None where no check asked.
+        cues: what another command adds to a report, kept as it is.
 
     Example:
         >>> report = Report({"name": "demo"}, findings=(Finding("a.b", "demo", "pass", "All well.", statistic=0.0),))
@@ -50,11 +53,12 @@ class Report:
     complete: bool = True
     completeness: Mapping[str, Sequence[str]] | None = None
     journal: Mapping[str, Any] | None = None
-    predictions: Any = None
+    predictions: Mapping[str, Any] | None = None
     cues: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda finding: finding.check)))
+        noted = note_input_in_doubt(self.findings)  # here, so that it holds whichever process found what
+        object.__setattr__(self, "findings", tuple(sorted(noted, key=lambda finding: finding.check)))
         object.__setattr__(self, "errors", tuple(sorted(self.errors, key=lambda error: error["check"])))
 
     @property
@@ -113,7 +117,7 @@ def describe(target: AuditTarget) -> dict[str, Any]:
         "source": _portable(target.source),
         "classes": list(target.classes),
         "input": asdict(target.input) | {"size": list(target.input.size)},
-        "claims": {key: value for key, value in asdict(target.claims).items() if value not in (None, False)},
+        "claims": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(target.claims).items() if v},
         "splits": {name: _count(target, name) for name in sorted(target.splits)},
         "expected": [
             {"check": entry.check, "reason": entry.reason, "until": entry.until.isoformat() if entry.until else None}

@@ -8,9 +8,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core.findings import Finding, Location
 from cnnaudit.report.model import Report
-from cnnaudit.report.words import HINT, Entry, entries, headline, judgement, printable, registered, would_decide
+from cnnaudit.report.verdict import Entry, entries, headline
+from cnnaudit.report.words import HINT, judgement, printable, registered, would_decide
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 DEFAULT_FILE = "audit.toml"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.findings import Finding
+from cnnaudit.core.findings import Finding
 from cnnaudit.report.words import is_share, number, plural, verdicts
 
 BINS = 60
@@ -78,12 +78,9 @@ def populations(measured: Mapping[str, Any] | None, finding: Finding) -> dict[st
     at the end of the axis and counted.
 
     Args:
-        measured: as given by `cnnaudit.nulls.null_distribution`.
+        measured: as given by `cnnaudit.checks.nulls.null_distribution` for the finding's id, its part included.
     """
     rows = [row for row in (measured or {}).get("populations", ()) if row["statistics"]]
-    rows = [
-        row for row in rows if row["name"].partition("[")[2].removesuffix("]") == finding.part
-    ] or rows  # its own part's, where measured
     if not rows or measured is None or finding.tolerance is None:
         return None
     clean = [value for row in rows if row["kind"] == "clean" for value in row["statistics"]]

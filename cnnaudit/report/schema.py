@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import Any, get_args
 
-from cnnaudit.findings import SCHEMA, SCHEMAS, Direction, Verdict
+from cnnaudit.core.findings import SCHEMA, SCHEMAS, Direction, Verdict
 from cnnaudit.report.forms import (
     FormError,
     Refused,
@@ -28,6 +28,7 @@ from cnnaudit.report.forms import (
     tuple_of,
 )
 from cnnaudit.report.paths import is_file_name
+from cnnaudit.report.predictions import MOST_IMAGES
 
 JOURNAL = "cnnaudit.journal/1"
 NAME = text(1_000)
@@ -45,6 +46,7 @@ def check_report(data: Any) -> None:
     """
     _known(data, SCHEMAS, f"expected the schema {SCHEMA!r}")
     _REPORT(data, "$")
+    _classes_known(data)
 
 
 def check_header(data: Any) -> None:
@@ -89,6 +91,28 @@ def _evidence(value: Any, path: str) -> None:
     elif kind == "curve":
         for name, line in value["lines"].items():
             _same_length(line, value["x"], "one value per x", f"{path}.lines[{name[:60]!r}]")
+
+
+def _predictions(value: Any, path: str) -> None:
+    """The predictions of a run's sample, whose parts fit together, or why there are none."""
+    if isinstance(value, dict) and "missing" in value:
+        record({"missing": text()}, {})(value, path)
+        return
+    _PREDICTIONS(value, path)
+    for name in ("names", "fingerprints", "top1", "confidence"):
+        _same_length(value[name], value["labels"], "one entry per label", f"{path}.{name}")
+    n, drawn = len(value["labels"]), {picture["image"] for picture in value["pictures"]}
+    for name, places in (("strip", value["strip"]), ("pictures", drawn)):
+        if beyond := [place for place in places if place >= n or place not in drawn]:
+            raise FormError(f"{path}.{name}", f"expected images with a picture, of {n}, found the position {beyond[0]}")
+
+
+def _classes_known(report: dict[str, Any]) -> None:
+    """Predictions name classes that the target has."""
+    section, known = report.get("predictions") or {}, len(report["target"].get("classes", ()))
+    for name in ("labels", "top1"):
+        if section.get(name) and max(section[name]) >= known:
+            raise FormError(f"$.predictions.{name}", f"expected positions in the {known} $.target.classes")
 
 
 def _same_length(found: list[Any], wanted: list[Any], rule: str, path: str) -> None:
@@ -185,6 +209,26 @@ _FINDING = record(
     },
 )
 
+_PLACE = integer(0, MOST_IMAGES)
+_RANGE = tuple_of(number(), number())
+_CLASS = integer()
+_PREDICTIONS = record(
+    {
+        "split": NAME,
+        "of": COUNT,
+        "names": list_of(NAME, MOST_IMAGES),
+        "fingerprints": list_of(text(64), MOST_IMAGES),
+        "labels": list_of(_CLASS, MOST_IMAGES, 1),
+        "top1": list_of(_CLASS, MOST_IMAGES),
+        "confidence": list_of(number(0, 1), MOST_IMAGES),
+        "pixels": _RANGE,
+        "normalized": _RANGE,
+        "strip": list_of(_PLACE, 100),
+        "pictures": list_of(record({"image": _PLACE, "png": _png}, {}), 100),
+    },
+    {},
+)
+
 _EXPECTED = record({"check": CHECK, "reason": text()}, {"until": optional(day)})
 _SPLIT = record({"images": COUNT}, {"per_class": mapping_of(COUNT)}, more=anything)
 _INPUT = record({}, {"size": list_of(COUNT, 8), "channels": COUNT}, more=anything)
@@ -211,7 +255,7 @@ _REPORT = record(
         "complete": boolean,
         "completeness": optional(_COMPLETENESS),
         "journal": optional(record({"run": NAME, "records": COUNT}, {})),
-        "predictions": anything,
+        "predictions": optional(_predictions),
         "cues": anything,
     },
 )
@@ -229,6 +273,6 @@ _HEADER = record(
 )
 _RECORD = record(
     {"check": CHECK, "test": text(4_096), "findings": list_of(_FINDING, 10_000), "error": text(), "ignored": boolean},
-    {},
+    {"predictions": optional(_predictions)},
 )
 _END = record({"end": boolean}, {})

@@ -17,7 +17,7 @@ def csv_tables(report: Report) -> dict[str, str]:
 
     Example:
         >>> from cnnaudit import evidence
-        >>> from cnnaudit.findings import Finding
+        >>> from cnnaudit.core.findings import Finding
         >>> pairs = evidence.table("Pairs", ["image", "copy"], [["a.png", "b.png"]], file="pairs.csv")
         >>> found = Finding("dataset.leakage", "demo", "pass", "Well.", statistic=0.0, evidence=(pairs,))
         >>> csv_tables(Report({"name": "demo"}, findings=(found,)))

@@ -7,40 +7,35 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cnnaudit.report.model import Report
-from cnnaudit.report.words import (
-    HINT,
-    LOOKS,
+from cnnaudit.report.predicted import predicted
+from cnnaudit.report.verdict import (
     Entry,
-    Status,
+    Failure,
     counts,
-    entries,
+    failures,
     headline,
-    judgement,
-    listed,
+    hinted,
+    lines,
     overall,
-    plural,
-    printable,
+    parts_together,
     status,
     worst_first,
-    would_decide,
 )
+from cnnaudit.report.words import HINT, LOOKS, Status, judgement, printable, would_decide
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from cnnaudit.findings import Finding
-
-TOLD = ("inconclusive", "expected", "trait")
 _SHORT: dict[Status, str] = {"inconclusive": "inconcl.", "trait": "traits"}
 
 
 def terminal_summary(reports: Sequence[Report], width: int = 80, color: bool = False) -> str:
     """The summary of a run, worst first, no line wider than `width`; `color` adds ANSI styles.
 
-    One report is told in full: failures with their numbers and remedies, inconclusive gates with what would
-    decide them, expected ones with their reasons, traits; undecided traits are named, passes only counted. Several
-    reports open with a table, and all but their failures are told in one line each.
+    Each report opens with the verdict of its gates, its failures with what to do, and a line for each kind of what
+    fails nothing. A report that stands alone then tells its undecided gates, expected failures and traits; several
+    open with a table.
     """
     ordered = worst_first(reports)
     parts: list[RenderableType] = []
@@ -112,31 +107,48 @@ def _overview(reports: Sequence[Report]) -> Iterator[RenderableType]:
 
 
 def _target(report: Report, width: int, full: bool) -> Iterator[RenderableType]:
-    """One target's summary; without `full`, everything that fails nothing takes one line."""
+    """One target's summary; `full` adds what fails nothing, one finding after another."""
     look = LOOKS[status(report)]
     yield paragraph(f"{look.icon} {shortened(report.name, 60)}", style=look.style)
     yield paragraph(headline(report), 2)
-    for message, checks in _causes(report).items():
-        yield _head("crashed", checks[0] if len(checks) == 1 else f"{len(checks)} checks")
-        yield paragraph(shortened(message, 300), 4)
-        if len(checks) > 1:
-            yield paragraph(", ".join(printable(check) for check in checks), 4)
-    for entry in entries(report):
-        if entry.undecided_trait and not entry.finding.hint:
-            continue
-        if entry.kind == "failed" or entry.finding.hint or (full and entry.kind in TOLD):
-            yield from _told(entry)
-        elif entry.kind in ("inconclusive", "expected"):
-            yield from _line(entry, width)
-    yield from _counted(report, full)
+    for failure in failures(report):
+        yield from _failure(failure)
+    for entry in hinted(report):
+        yield from _told(entry)
+    for line in lines(report):
+        text = f"{LOOKS[line.kind].icon} {line.text}"
+        if line.kind in ("trait", "inconclusive", "expected"):
+            text += f": {', '.join(parts_together(line.entries))}"
+        yield paragraph(shortened(text, width - 2), 2, LOOKS[line.kind].style)
+    passed = counts(report).get("passed", 0)
+    if passed:
+        yield paragraph(f"{LOOKS['passed'].icon} {passed} passed", 2, "green")
+    if full and (seen := predicted(report)):
+        yield paragraph(seen.sentence, 2, "dim")
+    told = [entry for line in lines(report) for entry in line.entries if full and _worth_telling(entry)]
+    if told:
+        yield ""
+    for entry in told:
+        yield from _told(entry)
 
 
-def _causes(report: Report) -> dict[str, list[str]]:
-    """The checks that crashed, by what they said: one unreadable image stops many of them."""
-    causes: dict[str, list[str]] = {}
-    for error in report.errors:
-        causes.setdefault(error["message"], []).append(error["check"])
-    return causes
+def _worth_telling(entry: Entry) -> bool:
+    """Whether a finding that fails nothing is told by itself; one with a hint was told before."""
+    return entry.kind != "skipped" and not entry.undecided_trait and not entry.finding.hint
+
+
+def _failure(failure: Failure) -> Iterator[RenderableType]:
+    """Problem, number, and what to do, the specific cause first."""
+    yield _head(failure.kind, failure.title)
+    yield paragraph(shortened(failure.problem, 400), 4)
+    if len(failure.checks) > 1:
+        yield paragraph(", ".join(printable(check) for check in failure.checks), 4)
+    if failure.number:
+        yield paragraph(failure.number, 4, "dim")
+    if failure.hint:
+        yield paragraph(f"{HINT} {failure.hint}", 4, "bold")
+    if failure.action:
+        yield paragraph(f"→ {failure.action}", 4)
 
 
 def _head(kind: Status, check: str) -> Text:
@@ -148,51 +160,14 @@ def _head(kind: Status, check: str) -> Text:
 
 
 def _told(entry: Entry) -> Iterator[RenderableType]:
-    """One finding in full."""
+    """One finding that fails nothing, with its hint, its fact, and what would decide it."""
     finding = entry.finding
     yield _head(entry.kind, finding.check)
     if finding.hint:
         yield paragraph(f"{HINT} {finding.hint}", 4, "bold")
-    yield paragraph(entry.note or finding.summary, 4)
-    if entry.note:
-        return
+    yield paragraph(finding.summary, 4)
     if finding.expected is not None:
         yield paragraph(f"Expected: {finding.expected}", 4)
     if finding.verdict == "inconclusive":
         yield paragraph(would_decide(finding), 4)
-    if entry.kind in ("failed", "inconclusive"):
         yield paragraph(judgement(finding), 4, "dim")
-    if entry.kind == "failed" and finding.remedy:
-        yield paragraph(f"→ {finding.remedy}", 4)
-
-
-def _line(entry: Entry, width: int) -> Iterator[RenderableType]:
-    """One finding in one line: why it is expected, or what would decide it."""
-    text = _head(entry.kind, entry.finding.check)
-    more = would_decide(entry.finding).partition(";")[0] if entry.kind == "inconclusive" else entry.finding.expected
-    text.append(f"  {printable(more)}", "dim")
-    text.truncate(width, overflow="ellipsis")
-    yield text
-
-
-def _counted(report: Report, full: bool) -> Iterator[RenderableType]:
-    """The findings that are only counted, or named where several targets share the screen."""
-    found = counts(report)
-    undecided = [entry.finding for entry in entries(report) if entry.undecided_trait]
-    if undecided:
-        yield _named("inconclusive", plural(len(undecided), "undecided trait"), undecided)
-    if not full and "trait" in found:
-        traits = [entry.finding for entry in entries(report) if entry.kind == "trait"]
-        yield _named("trait", plural(len(traits), "trait"), traits)
-    quiet = [f"{found[kind]} {LOOKS[kind].word}" for kind in ("passed", "skipped") if kind in found]
-    if quiet:
-        yield paragraph(f"{LOOKS['passed'].icon} {listed(quiet)}", 2, "green")
-
-
-def _named(kind: Status, title: str, findings: Sequence[Finding]) -> RenderableType:
-    """Findings by name in one paragraph, the parts of a check together."""
-    parts: dict[str, list[str]] = {}
-    for finding in findings:
-        parts.setdefault(finding.base_check, []).append(finding.part)
-    names = [check + (f"[{', '.join(filter(None, found))}]" if any(found) else "") for check, found in parts.items()]
-    return paragraph(f"{LOOKS[kind].icon} {title}  {', '.join(names)}", 2, LOOKS[kind].style)

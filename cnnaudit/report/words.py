@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnnaudit.expectations import SEVERITY, Kind
-from cnnaudit.findings import Finding
+from cnnaudit.core.expectations import Kind
+from cnnaudit.core.findings import Finding
+from cnnaudit.core.profiles import PROFILES
 
 if TYPE_CHECKING:
     from cnnaudit.checks import Check
-    from cnnaudit.report.model import Report
 
 Status = Kind | Literal["crashed"]
 
@@ -39,121 +38,6 @@ LOOKS: dict[Status, Look] = {
 
 
 HINT = "Hint:"
-MOST_MISSING = 5
-_BAD: tuple[Status, ...] = ("failed", "crashed", "inconclusive")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One finding with what became of it; `note` says why an expectation no longer describes it."""
-
-    kind: Kind
-    finding: Finding
-    note: str = ""
-
-    @property
-    def undecided_trait(self) -> bool:
-        """Whether it describes the model and could not be told: of little moment, and often one for each method."""
-        return self.kind == "inconclusive" and not self.finding.gate
-
-
-def entries(report: Report) -> list[Entry]:
-    """Every finding of the report once, worst first, then by id."""
-    worst: dict[str, Entry] = {}
-    for outcome in report.outcomes():
-        finding = outcome.finding
-        if finding is not None and finding.check not in worst:
-            broken = outcome.kind == "failed" and finding.verdict in ("pass", "not_applicable")
-            worst[finding.check] = Entry(outcome.kind, finding, outcome.message if broken else "")
-    return sorted(worst.values(), key=lambda entry: (SEVERITY.index(entry.kind), entry.finding.check))
-
-
-def counts(report: Report) -> dict[Status, int]:
-    """How many findings there are of each kind, worst first, kinds without any left out."""
-    found = Counter[Status](entry.kind for entry in entries(report))
-    found["crashed"] = len(report.errors)
-    return {kind: found[kind] for kind in LOOKS if found[kind]}
-
-
-def status(report: Report) -> Status:
-    """The one word of the whole report: crashed, failed, inconclusive (a gate is, or checks are missing) or passed."""
-    found = _bad(report)
-    return next((kind for kind in _BAD if kind in found), "passed" if report.complete else "inconclusive")
-
-
-def _bad(report: Report) -> dict[Status, int]:
-    """The counts of what a person must look at; undecided traits are not among it."""
-    found = counts(report)
-    found["inconclusive"] = found.get("inconclusive", 0) - undecided_traits(report)
-    return {kind: found[kind] for kind in _BAD if found.get(kind)}
-
-
-def undecided_traits(report: Report) -> int:
-    """How many traits could not be told."""
-    return sum(entry.undecided_trait for entry in entries(report))
-
-
-def worst_first(reports: Sequence[Report]) -> list[Report]:
-    """The reports in the order in which a person should read them."""
-    return sorted(reports, key=lambda report: (list(LOOKS).index(status(report)), printable(report.name)))
-
-
-def overall(reports: Sequence[Report]) -> str:
-    """The verdict over several reports in one line."""
-    failing = sum(status(report) in ("failed", "crashed") for report in reports)
-    return f"{plural(len(reports), 'target')} audited, {failing or 'none'} failing"
-
-
-def headline(report: Report) -> str:
-    """The verdict of a report in one sentence.
-
-    Example:
-        >>> from cnnaudit.report import Report
-        >>> headline(Report({"name": "demo"}, findings=(Finding("a.b", "demo", "pass", "Well.", statistic=0.0),)))
-        'Nothing failed: 1 of 1 check passed.'
-    """
-    found = counts(report)
-    asked = len(report.findings) + len(report.errors) - found.get("skipped", 0)
-    if not asked:
-        return f"Nothing was audited.{_ignored(report)}" if report.complete else _unfinished(report)
-    if bad := _bad(report):
-        parts = [f"{bad[kind]} {LOOKS[kind].word}" for kind in ("failed", "crashed") if kind in bad]
-        if "inconclusive" in bad:
-            parts.append(f"{bad['inconclusive']} {'is' if bad['inconclusive'] == 1 else 'are'} inconclusive")
-        text = f"Of {plural(asked, 'check')}, {listed(parts)}."
-    else:
-        text = f"Nothing failed: {found.get('passed', 0)} of {plural(asked, 'check')} passed{_noted(report)}."
-    return text if report.complete else f"{text} {_unfinished(report)}"
-
-
-def _unfinished(report: Report) -> str:
-    """What is missing in an incomplete report."""
-    counted = report.completeness or {}
-    missing = list(counted.get("missing", ()))
-    if not missing:
-        return "The run was interrupted: some checks were never asked."
-    named = f"{', '.join(missing[:MOST_MISSING])}{', …' if len(missing) > MOST_MISSING else ''}"
-    every = len(counted.get("selected", ()))
-    return f"The run did not finish: {len(missing)} of {plural(every, 'check')} not recorded ({named})."
-
-
-def _ignored(report: Report) -> str:
-    """Which checks the target's file leaves out, where that is all that was selected."""
-    ignored = (report.completeness or {}).get("ignored", ())
-    return f" checks.ignore leaves out {plural(len(ignored), 'selected check')}: all of them." if ignored else ""
-
-
-def _noted(report: Report) -> str:
-    """The findings beside the passes that fail nothing."""
-    found, undecided = counts(report), undecided_traits(report)
-    parts = []
-    if "expected" in found:
-        parts.append(plural(found["expected"], "expected failure"))
-    if "trait" in found:
-        parts.append(plural(found["trait"], "trait"))
-    if undecided:
-        parts.append(plural(undecided, "undecided trait"))
-    return f"; {listed(parts)} noted" if parts else ""
 
 
 def number(value: float, unit: str = "") -> str:
@@ -254,10 +138,26 @@ def p_value(p: float) -> str:
 
 
 def would_decide(finding: Finding) -> str:
-    """What would decide an inconclusive finding, in one sentence."""
-    if finding.needed_n is None:
-        return f"It lies on the tolerance: more {finding.n_unit} need not decide."
-    return f"About {finding.needed_n:,} {finding.n_unit} would decide; this run had {finding.n:,}."
+    """What would decide an inconclusive finding, in one sentence: never more images than the target has."""
+    seen, unit, needed = f"{finding.n:,} {finding.n_unit}", finding.n_unit, finding.needed_n
+    if needed is None and (unit != "images" or finding.statistic == finding.tolerance):
+        return f"It lies on the tolerance: more {unit} need not decide."
+    if needed is None:
+        return f"Undecided after {seen}; it takes more images, or a larger profile."
+    if larger := larger_profile(finding):
+        return f"Undecided after {seen}; the {finding.profile} profile stops there. Run with --profile {larger}."
+    if unit == "images" and finding.profile in PROFILES:
+        return f"Undecided after {seen}; no profile looks at more."
+    return f"About {needed:,} {unit} would decide; this run had {finding.n:,}."
+
+
+def larger_profile(finding: Finding) -> str:
+    """The smallest profile above the finding's that looks at the images it needs; empty where there is none."""
+    needed, names = finding.needed_n, list(PROFILES)
+    if needed is None or finding.n_unit != "images" or finding.profile not in names:
+        return ""
+    larger = names[names.index(finding.profile) + 1 :]
+    return next((name for name in larger if needed <= (PROFILES[name].images or needed)), "")
 
 
 def question(check: str) -> str:
@@ -268,9 +168,9 @@ def question(check: str) -> str:
 
 def registered(check: str) -> Check | None:
     """The check of that id, or None: an old report may name one that this version does not have."""
-    from cnnaudit.checks import catalogue
+    from cnnaudit.checks import known_checks
 
-    return catalogue().get(check.partition("[")[0])
+    return known_checks().get(check.partition("[")[0])
 
 
 def plural(n: int, noun: str) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError
-from cnnaudit.files import write_whole
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.files import write_whole
+from cnnaudit.report._markdown import markdown
 from cnnaudit.report.forms import plain_json
 from cnnaudit.report.html import index_page, page
-from cnnaudit.report.markdown import markdown
 from cnnaudit.report.model import Report
 from cnnaudit.report.sarif import sarif
 from cnnaudit.report.tables import TABLES, csv_tables

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.data.names import printable, unsafe_character
-from cnnaudit.errors import AuditError
-from cnnaudit.files import write_whole
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.files import write_whole
+from cnnaudit.core.names import printable, unsafe_character
+from cnnaudit.core.toml_text import comment, toml
 from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model, stated_preprocessing
-from cnnaudit.toml_text import comment, toml
+from cnnaudit.target.model_sources import CALLABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ def scaffold(
         arguments: keyword arguments of the model's constructor.
 
     Raises:
-        AuditError: a file is already there or cannot be written, no data were named, a folder cannot be read, or a name
-            holds a control character.
+        AuditError: a file is already there or cannot be written, no data were named, a folder is missing or cannot be
+            read, or a name holds a control character.
     """
     _check_names(
         {"--model": source, "--weights": weights, "--train": train, "--validation": validation, "--output": str(output)}
@@ -69,6 +70,9 @@ def scaffold(
         raise AuditError(f"--output {output}: GitHub reads ${{{{ as code; choose a name without it")
     if not (train or validation):
         raise AuditError("no images to audit with: name them with --train and --validation (a folder per class each)")
+    for option, data in (("--train", train), ("--validation", validation)):
+        if data and not os.path.isdir(data) and not CALLABLE.fullmatch(data):
+            raise AuditError(f"{option} {data}: no such folder; expected a folder per class in it, or module:callable")
     folder = next((look_at_folder(Path(d)) for d in (validation, train) if d and os.path.isdir(d)), None)
     facts = _facts(source, output, weights, train, validation, folder, arguments or {})
     templates = ("audit.toml.j2", "github.yml.j2")

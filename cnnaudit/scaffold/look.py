@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError, DataError
+from cnnaudit.core.errors import AuditError, DataError
 
 SAMPLE = 120
 
@@ -39,8 +39,8 @@ def look_at_folder(folder: Path) -> Folder:
     Raises:
         AuditError: the folder holds no folders, or no image that can be read.
     """
-    from cnnaudit.data.folders import class_folders, entries
-    from cnnaudit.data.preparation import opened
+    from cnnaudit.target.folders import class_folders, entries
+    from cnnaudit.target.preparation import opened
 
     classes = class_folders(folder)
     if not classes:
@@ -95,8 +95,8 @@ def look_at_model(
     """
     import torch
 
-    from cnnaudit.loading.sources import MODEL_FILES, ModelSource, load
     from cnnaudit.target import InputSpec
+    from cnnaudit.target.model_sources import MODEL_FILES, ModelSource, load
 
     file = Path(source).resolve() if source.lower().endswith(MODEL_FILES) else source
     described = ModelSource(

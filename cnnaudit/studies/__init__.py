@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.wording import nearest
 from cnnaudit.studies.study import Study
-from cnnaudit.wording import nearest
 
 #: Name of each study -> where it is defined; nothing is imported before it is asked for.
 STUDIES: Mapping[str, str] = {

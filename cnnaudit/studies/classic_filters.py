@@ -7,10 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from cnnaudit.statistics import bootstrap_interval, generator, proportion_interval
+from cnnaudit.core.statistics import bootstrap_interval, generator, proportion_interval
+from cnnaudit.models import classic_filters, minimum
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, of_kind, quartiles, shown, spread
 from cnnaudit.studies.thesis import TABLE_I, splits
+from cnnaudit.training import train_stacked
 
 ARMS = {
     "learned": "learned from random weights",
@@ -35,8 +37,6 @@ def starts(arm: str, seeds: int) -> tuple[list[int], list[str], np.ndarray | Non
     Classic filters have norm 1, which is what Glorot's distribution gives a 3 x 3 filter on average; each is used as it
     is and negated.
     """
-    from cnnaudit.models import classic_filters
-
     if arm in ("learned", "random"):
         return list(range(CONTROLS * seeds)), [arm] * (CONTROLS * seeds), None
     classic = classic_filters()
@@ -51,9 +51,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
     Returns:
         Rows by `kind`: `network` (one each) and `curve` (quartiles of the accuracy over the networks, per epoch).
     """
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     dataset, arm = task["dataset"], task["arm"]
     train, validation = splits(dataset, effort)
     seeds, names, filters = starts(arm, effort.seeds)

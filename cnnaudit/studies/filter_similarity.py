@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.statistics import bootstrap_interval, generator
+from cnnaudit.core.statistics import bootstrap_interval, generator
+from cnnaudit.data._shapes import REFERENCES
+from cnnaudit.models import minimum
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, of_kind
 from cnnaudit.studies.thesis import TABLE_I, splits
+from cnnaudit.training import train_stacked
 
 RANDOM = 200  # random filters of the null
+FEWEST = 3  # networks that have learned, of which pairs are compared
 CHANGES = {
     "none": "the same data",
     "other order": "the same images in another order",
@@ -42,8 +46,6 @@ def changed(dataset: str, change: str) -> Mapping[str, Any]:
     | other noise | 5, not 0; 15, not 20 | 5, not 0; 15, not 20 |
     | other figure | the square on its side, not on a vertex | upright figures, not turned ones |
     """
-    from cnnaudit.data.shapes import REFERENCES
-
     base = REFERENCES[dataset]
     if change in ("none", "other order"):
         return {}
@@ -65,9 +67,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
     if task["dataset"] == "random":
         filters = random_filters(RANDOM)
         return [{**task, "kind": "random", "seed": seed, **_weights(filters[seed])} for seed in range(RANDOM)]
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     dataset, change = task["dataset"], task["change"]
     train, validation = splits(dataset, effort, **changed(dataset, change))
     found = train_stacked(
@@ -162,7 +161,7 @@ def compared(rows: Sequence[Row], dataset: str, change: str) -> np.ndarray:
     """Similarities (n, n) between the filters learned on the data set and on the changed one, of common seeds."""
     base, other = filters_of(rows, dataset, "none"), filters_of(rows, dataset, change)
     seeds = sorted(base.keys() & other.keys())
-    if len(seeds) < 3:
+    if len(seeds) < FEWEST:
         return np.zeros((0, 0))
     return similarity(np.stack([base[seed] for seed in seeds]), np.stack([other[seed] for seed in seeds]))
 
@@ -207,7 +206,10 @@ def _headline(rows: Sequence[Row], chance: np.ndarray) -> list[str]:
     draws = {dataset: compared(rows, dataset, "other draw") for dataset in TABLE_I}
     complete = {dataset: matrix for dataset, matrix in draws.items() if len(matrix)}
     if not complete:
-        return []
+        return [
+            f"Nothing can be compared: of no data set have {FEWEST} networks learned. Give more --seeds, or leave out "
+            "--quick."
+        ]
     same = [mean_of_pairs(matrix, same=True)[0] for matrix in complete.values()]
     other = [mean_of_pairs(compared(rows, dataset, "none"))[0] for dataset in complete]
     return [
@@ -263,4 +265,5 @@ FILTER_SIMILARITY = Study(
     tasks=tasks,
     run=run,
     findings=findings,
+    fewest=FEWEST,
 )

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from cnnaudit.models import minimum
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, quartiles, shown, spread
 from cnnaudit.studies.thesis import TABLE_I, splits
+from cnnaudit.training import train_stacked
 
 LEVELS = (0, 5, 10, 20, 30, 40, 50)
 DATASETS = {"3.0": "scaling", "4.0": "rotation"}
@@ -38,9 +40,6 @@ def tasks(effort: Effort) -> list[Task]:
 
 def run(task: Task, effort: Effort) -> list[Row]:
     """Train the networks of one rung at one level of noise; a row for each."""
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     train, validation = splits(task["dataset"], effort, noise=task["noise"])
     found = train_stacked(
         partial(minimum, **LADDER[task["parameters"]]),

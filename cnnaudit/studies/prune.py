@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from cnnaudit.studies.thesis import Split
+from cnnaudit.studies.thesis import Split
+from cnnaudit.training import fit
 
 State = dict[str, torch.Tensor]
 Place = tuple[str, int]  # a parameter: the name of its tensor, and its position in the flattened tensor
@@ -170,8 +169,6 @@ def compress(model: nn.Sequential, steps: Sequence[Step], data: Split, epochs: i
 def tuned(model: nn.Sequential, step: Step, data: Split, epochs: int, seed: int = 0) -> nn.Sequential:
     """A copy of the network without the step's parameters, the others trained on; those removed stay zero."""
     from torch.nn.utils import prune as masks
-
-    from cnnaudit.training import fit
 
     copied = copy.deepcopy(model)
     copied.load_state_dict(step.state, strict=False)

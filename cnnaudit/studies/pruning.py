@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cnnaudit.models import minimum
+from cnnaudit.studies.prune import Network, Step, compress, prune
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import joined, median_with_interval, of_kind, spread
-from cnnaudit.studies.thesis import TABLE_I, splits
-
-if TYPE_CHECKING:
-    from cnnaudit.studies.prune import Network, Step
-    from cnnaudit.studies.thesis import Split
+from cnnaudit.studies.thesis import TABLE_I, Split, splits
+from cnnaudit.training import train_stacked
 
 ROLES = {
     "conv.weight": "filter weights",
@@ -44,9 +43,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
         Rows by `kind`: `whole`, `alone` (a parameter each), `greedy` (a parameter each, with what is left after its
         step), `tuned` (a round each); of a network that has died, one row `dead`.
     """
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     dataset, seeds = task["dataset"], range(task["first"], task["last"] + 1)
     train, validation = splits(dataset, effort)
     trained = train_stacked(partial(minimum, **TABLE_I[dataset].arguments), train, seeds=seeds, epochs=effort.epochs)
@@ -62,8 +58,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
 
 def _pruned(model: Any, train: Split, validation: Split, effort: Effort, seed: int) -> list[dict[str, Any]]:
     """The rows of one network."""
-    from cnnaudit.studies.prune import Network, compress, prune
-
     state = {name: value.detach() for name, value in model.named_parameters()}
     judged = Network(model, state, validation)
     steps = list(prune(model, train))
@@ -78,8 +72,6 @@ def _pruned(model: Any, train: Split, validation: Split, effort: Effort, seed: i
 
 def _row(kind: str, step: Step, judged: Network) -> dict[str, Any]:
     """What is left, and both accuracies."""
-    from cnnaudit.studies.prune import Network
-
     validation = Network(judged.model, step.state, judged.data).accuracy
     return {
         "kind": kind,

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.statistics import derive_seed, proportion_interval
+from cnnaudit.core.statistics import derive_seed, proportion_interval
+from cnnaudit.models import minimum
+from cnnaudit.optimization.single_pixel import search
 from cnnaudit.studies.study import Effort, Row, Study, Task
 from cnnaudit.studies.summary import of_kind, spread
 from cnnaudit.studies.thesis import TABLE_I, splits
+from cnnaudit.training import train_stacked
+from cnnaudit.training.fixtures import build
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
 
 TARGETS = Path("fixtures/targets")
 EXAMPLES = 6  # flipped images that are kept of each target
@@ -39,9 +44,6 @@ def run(task: Task, effort: Effort) -> list[Row]:
     """
     if task["source"] == "target":
         return _target(task, effort)
-    from cnnaudit.models import minimum
-    from cnnaudit.training import train_stacked
-
     train, validation = splits(task["name"], effort)
     architecture = partial(minimum, **TABLE_I[task["name"]].arguments, pooling=task["pooling"])
     found = train_stacked(architecture, train, seeds=effort.seeds, epochs=effort.epochs)
@@ -55,8 +57,6 @@ def _target(task: Task, effort: Effort) -> list[Row]:
     """The rows of a reference target."""
     import torch
     from safetensors.torch import load_file
-
-    from cnnaudit.training.fixtures import build
 
     file = TARGETS / f"{task['name']}.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -82,11 +82,10 @@ def searched(
 
     Every pixel of every image is tried once, until one flips the class: three quarters of them with the extreme color
     that lowers the margin by its gradient, the others with the opposite of the image (see
-    `cnnaudit.behavior.single_pixel.search`). The share is still a lower bound: only one color is tried of each pixel.
+    `cnnaudit.optimization.single_pixel.search`). The share is still a lower bound: of each pixel only one color is
+    tried.
     """
     import torch
-
-    from cnnaudit.behavior.single_pixel import search
 
     def answer(batch: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -152,8 +151,6 @@ def example_images(row: Row) -> torch.Tensor:
 @lru_cache(maxsize=1)
 def _validation_images(name: str) -> np.ndarray:
     """The validation images of a reference target."""
-    from cnnaudit.training.fixtures import build
-
     table = tomllib.loads((TARGETS / f"{name}.toml").read_text(encoding="utf-8"))
     return np.asarray(build(table["data"]["validation"]).images)
 

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.errors import AuditError, DataError
-from cnnaudit.files import write_whole
-from cnnaudit.progress import progress
+from cnnaudit import __version__
+from cnnaudit.core.errors import AuditError, DataError
+from cnnaudit.core.files import write_whole
+from cnnaudit.core.progress import progress
 
 Row = Mapping[str, Any]
 Task = Mapping[str, Any]
@@ -58,6 +59,7 @@ class Study:
         tasks: the independent parts, each plain values that also tell it from the others.
         run: the rows of one task, the same for the same task and effort.
         findings: what the rows say, in sentences; the first one is the headline.
+        fewest: seeds that can be compared at all.
     """
 
     name: str
@@ -71,17 +73,19 @@ class Study:
     tasks: Callable[[Effort], Sequence[Task]]
     run: Callable[[Task, Effort], list[Row]]
     findings: Callable[[Sequence[Row]], list[str]]
+    fewest: int = 2
 
     def effort(self, quick: bool = False, seeds: int | None = None) -> Effort:
         """The effort of that name, with another number of seeds where one is given.
 
         Raises:
-            AuditError: fewer than two seeds, which have no spread.
+            AuditError: fewer seeds than the study can compare; one alone has no spread.
         """
         chosen = self.quick if quick else self.default
-        if seeds is not None and seeds < 2:
+        if seeds is not None and seeds < self.fewest:
             raise AuditError(
-                f"study {self.name}: seeds must be at least 2, since results spread over seeds, got {seeds}"
+                f"study {self.name}: --seeds must be at least {self.fewest}, since networks are compared with each "
+                f"other, got {seeds}"
             )
         return chosen if seeds is None else replace(chosen, seeds=seeds)
 
@@ -147,8 +151,6 @@ def conduct(study: Study, effort: Effort, folder: Path, jobs: int = 1) -> Result
         OSError: the folder cannot be written.
     """
     from joblib import Parallel, delayed
-
-    from cnnaudit import __version__
 
     if jobs == 0:
         raise AuditError("jobs must be 1 or more, or -1 for one per core, got 0")

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cnnaudit.data import reference
 from cnnaudit.studies.study import Effort
 
 if TYPE_CHECKING:
     import torch
+
 
 SOURCE = "I. España, Sensitivity analysis of the CNN learning process using synthetic images, 2021"
 
@@ -41,8 +43,6 @@ def splits(dataset: str, effort: Effort, **changes: Any) -> tuple[Split, Split]:
         changes: arguments of `cnnaudit.data.reference` that make it another data set.
     """
     import torch
-
-    from cnnaudit.data import reference
 
     drawn = [
         reference(dataset, split, n_per_class=number, **changes)

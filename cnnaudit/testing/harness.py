@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cnnaudit.attribution.methods import Method
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.testing.posing_device import carried
 
 LEAST_REASON = 20  # characters of a refusal

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from cnnaudit.topology._graph_loops import GraphLoops, graph_loops, loops_over_covers
+from cnnaudit.topology._mapper import MapperGraph, mapper
+from cnnaudit.topology._over_training import Course, over_training
+from cnnaudit.topology._ring import Ring, ring
 from cnnaudit.topology.circular import circular_coordinates
+from cnnaudit.topology.dense import DenseGraph, dense_graph
 from cnnaudit.topology.density import Density, density_filter
-from cnnaudit.topology.graph_loops import GraphLoops, graph_loops, loops_over_covers
 from cnnaudit.topology.homology import Loops, loops
-from cnnaudit.topology.mapper import MapperGraph, mapper
-from cnnaudit.topology.over_training import Course, over_training
-from cnnaudit.topology.ring import Ring, ring
+from cnnaudit.topology.slope import slope_direction
 
 __all__ = [
     "Course",
+    "DenseGraph",
     "Density",
     "GraphLoops",
     "Loops",
     "MapperGraph",
     "Ring",
     "circular_coordinates",
+    "dense_graph",
     "density_filter",
     "graph_loops",
     "loops",
@@ -25,4 +29,5 @@ __all__ = [
     "mapper",
     "over_training",
     "ring",
+    "slope_direction",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 BLOCK = 1 << 18  # distances per block: 1 MB, which stays in a core's cache
 ROWS = 1024  # points whose neighbors are held at once

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 
 LANDMARKS = 250  # a tenth of a second; births are about as large as the landmarks' spacing
 PRIME = 47  # of the field: a cocycle over it can be lifted to whole numbers

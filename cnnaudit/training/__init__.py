@@ -6,12 +6,12 @@ every order of imports. The modules import torch only when a function is called.
 
 from __future__ import annotations
 
-from cnnaudit.training.answer import SearchResult
+from cnnaudit.training._fit import fit
+from cnnaudit.training._grid import Architecture, grid, named_grid
+from cnnaudit.training._search import search
 from cnnaudit.training.autoencoding import fit_autoencoder
-from cnnaudit.training.fit import fit
-from cnnaudit.training.grid import Architecture, grid, named_grid
-from cnnaudit.training.search import search
-from cnnaudit.training.stacked import StackedResult, train_stacked
+from cnnaudit.training.stacked.train import StackedResult, train_stacked
+from cnnaudit.training.summary import SearchResult
 
 __all__ = [
     "Architecture",

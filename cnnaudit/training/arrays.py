@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.data.shrink import label_ceiling, shrink
-from cnnaudit.errors import DataError
-from cnnaudit.training.grid import Architecture
+from cnnaudit.core.errors import DataError
+from cnnaudit.target.shrink import label_ceiling, shrink
+from cnnaudit.training._grid import Architecture
 
 Arrays = tuple[np.ndarray, np.ndarray]
 

@@ -40,7 +40,7 @@ def fit_autoencoder(
     from torch.nn import functional
 
     from cnnaudit.models.autoencoder import Autoencoder
-    from cnnaudit.training.fit import glorot, tensors
+    from cnnaudit.training._fit import glorot, tensors
 
     images, _ = tensors(data, torch.device(device), "fit_autoencoder")
     if max(images.shape[2:]) > size:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.progress import progress
+from cnnaudit.core.progress import progress
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.files import write_whole
-from cnnaudit.training.fit import fit
+from cnnaudit.core.files import write_whole
+from cnnaudit.training._fit import fit
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from cnnaudit.errors import DataError
-from cnnaudit.training.grid import Architecture
+from cnnaudit.core.errors import DataError
+from cnnaudit.training._grid import Architecture
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,15 @@ class Results:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             start = not self.path.exists() or not self.path.stat().st_size
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            before = os.fstat(descriptor).st_size
             try:
-                os.write(descriptor, as_csv(rows, header=start).encode())
+                left = as_csv(rows, header=start).encode()
+                while left:  # a disk that is nearly full takes a part
+                    left = left[os.write(descriptor, left) :]
                 os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
             finally:
                 os.close(descriptor)
 

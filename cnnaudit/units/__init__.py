@@ -6,29 +6,29 @@ imported here imports torch at its top.
 
 from __future__ import annotations
 
-from cnnaudit.units.address import UnitAddress, unit_address, unit_addresses
+from cnnaudit.units._cluster_count import ClusterCount, cluster_count
+from cnnaudit.units._dead import dead
+from cnnaudit.units._duplicates import Copy, copies, duplicates
+from cnnaudit.units._kernels import LayerKernels, kernels, normalized
+from cnnaudit.units._noise_padding import NoisePadding, noise_padding, noise_padding_of_layers
 from cnnaudit.units.border import border_aware
-from cnnaudit.units.cluster_count import ClusterCount, cluster_count
 from cnnaudit.units.clustering import UnitClusters, cluster
 from cnnaudit.units.color import color_blind
-from cnnaudit.units.dead import dead
-from cnnaudit.units.duality import Duality, dualities, duality
-from cnnaudit.units.duplicates import Copy, copies, duplicates
-from cnnaudit.units.kernels import LayerKernels, kernels, normalized
-from cnnaudit.units.noise import untrained
 from cnnaudit.units.representatives import Representative
 from cnnaudit.units.shares import LayerShare, layer_share
 from cnnaudit.units.signs import SignAgreement, sign_agreement
+from cnnaudit.units.unit_names import NamedUnit, named_unit, named_units
+from cnnaudit.units.untrained import untrained
 
 __all__ = [
     "ClusterCount",
     "Copy",
-    "Duality",
     "LayerKernels",
     "LayerShare",
+    "NamedUnit",
+    "NoisePadding",
     "Representative",
     "SignAgreement",
-    "UnitAddress",
     "UnitClusters",
     "border_aware",
     "cluster",
@@ -36,14 +36,14 @@ __all__ = [
     "color_blind",
     "copies",
     "dead",
-    "dualities",
-    "duality",
     "duplicates",
     "kernels",
     "layer_share",
+    "named_unit",
+    "named_units",
+    "noise_padding",
+    "noise_padding_of_layers",
     "normalized",
     "sign_agreement",
-    "unit_address",
-    "unit_addresses",
     "untrained",
 ]

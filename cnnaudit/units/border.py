@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnnaudit.errors import DataError, UnsupportedError
-from cnnaudit.statistics import generator
-from cnnaudit.units.kernels import LayerKernels, kernels
+from cnnaudit.core.errors import DataError, UnsupportedError
+from cnnaudit.core.statistics import generator
+from cnnaudit.units._kernels import LayerKernels, kernels
 from cnnaudit.units.shares import LayerShare, layer_share
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def border_aware(
     least 2,000 a layer; its share is that of permuted units above the same threshold. `calibrated` puts the threshold
     of a layer where 1 % of them lie above, so that among 100 units one is found by chance. Trained kernels have some
     order nearly everywhere, so the calibrated threshold finds order of any kind; what a unit does at the border,
-    `cnnaudit.units.duality` tells.
+    `cnnaudit.units.noise_padding` tells.
 
     The source has three slips. Its text says a border *row or column*, its algorithm 4 demands rows *and* columns:
     both are here as `rule`. It speaks of units that fall *below* the threshold, where the algorithm wants it reached.

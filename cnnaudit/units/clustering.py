@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.errors import DataError, UnsupportedError
-from cnnaudit.statistics import derive_seed, generator
-from cnnaudit.units.cluster_count import ClusterCount, cluster_count, condensed
-from cnnaudit.units.kernels import LayerKernels, normalized
+from cnnaudit.core.errors import DataError, UnsupportedError
+from cnnaudit.core.statistics import derive_seed, generator
+from cnnaudit.units._cluster_count import ClusterCount, cluster_count, condensed
+from cnnaudit.units._kernels import LayerKernels, normalized
 from cnnaudit.units.representatives import Representative, representative
 
 NEIGHBORS = 30

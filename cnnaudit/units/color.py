@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units.hue import TURNS, require_color, rotate_hue
 from cnnaudit.units.shares import LayerShare, layer_share
 

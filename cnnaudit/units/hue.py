@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 if TYPE_CHECKING:
     import torch

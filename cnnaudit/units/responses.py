@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions.batches import in_batches
 from cnnaudit.interventions.images import cpu_size, require_images
-from cnnaudit.interventions.kinds import ACTIVATIONS, first_tensor
 from cnnaudit.interventions.modes import evaluating
+from cnnaudit.interventions.module_paths import Site, display_names
 from cnnaudit.interventions.observer import Function, Observer
-from cnnaudit.interventions.scopes import Site, display_names
+from cnnaudit.interventions.op_types import ACTIVATIONS, first_tensor
 
 _NORMS = {"batch_norm", "group_norm", "instance_norm"}
+_KEEP_UNITS = {"alpha_dropout", "dropout", "dropout2d", "feature_alpha_dropout", "max_pool2d"}  # may stand between
+_FIRES = ACTIVATIONS - {"softplus"}  # above 0 exactly where their input is; softplus is above 0 everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Outlet:
         units: how many units it has.
         spatial: whether it is a convolution.
         rectified: whether an activation function follows, so that a unit can be said to fire.
+        channels_last: whether units are the last axis of what it returns (dense layers on tokens), not the second.
     """
 
     layer: str
@@ -40,12 +43,15 @@ class Outlet:
     units: int
     spatial: bool
     rectified: bool
+    channels_last: bool = False
 
 
 def outlets(model: nn.Module, images: torch.Tensor) -> list[Outlet]:
     """The convolutions of a pass, and the dense layers with an activation function, in order.
 
-    An activation belongs to the layer if it takes that layer's own output, or its normalization, as its input.
+    An activation belongs to the layer if it takes that layer's own output as its input, or the layer's output after
+    normalization, max pooling or dropout. Dense layers on tokens (the MLPs of a transformer) count likewise; their
+    positions are the tokens.
 
     Args:
         images: float (N, C, H, W); the first is enough.
@@ -58,20 +64,23 @@ def outlets(model: nn.Module, images: torch.Tensor) -> list[Outlet]:
         >>> [(o.layer, o.call, o.units) for o in outlets(lenet(), torch.rand(1, 1, 28, 28))]
         [('conv1', 'relu1/relu:1', 32), ('conv2', 'relu2/relu:1', 32), ('hidden', 'hidden_relu/relu:1', 128)]
     """
-    require_images(images)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    bound = getattr(model, "batch", None) or 1
-    with _Links(model) as links, torch.no_grad(), evaluating(model):
-        model(images[:1].to(device).expand(bound, *images.shape[1:]))
-    names = dict(zip((site.name for site in links.scopes.seen), display_names(links.scopes.seen)))
-    found = [
-        Outlet(names[chain.first], chain.last, chain.before, chain.units, chain.spatial, chain.rectified)
-        for chain in links.chains
-        if chain.spatial or chain.rectified
-    ]
+    found = [outlet for outlet in all_outlets(model, images) if outlet.spatial or outlet.rectified]
     if not found:
         raise UnsupportedError("the model has no 2-d convolution and no dense layer with an activation function")
     return found
+
+
+def all_outlets(model: nn.Module, images: torch.Tensor) -> list[Outlet]:
+    """Like `outlets`, with the dense layers that have no activation function, such as the one of the logits."""
+    require_images(images)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    count = getattr(model, "batch", None) or 2  # two tell what is computed per image from what is computed once
+    with _Links(model, count) as links, torch.no_grad(), evaluating(model):
+        model(images[:1].to(device).expand(count, *images.shape[1:]))
+    names = dict(zip((site.name for site in links.scopes.seen), display_names(links.scopes.seen)))
+    return [
+        Outlet(names[c.first], c.last, c.before, c.units, c.spatial, c.rectified, c.channels_last) for c in links.chains
+    ]
 
 
 def measure(
@@ -132,11 +141,16 @@ class _Chain:
     before: str
     units: int
     spatial: bool
+    channels_last: bool
     rectified: bool = False
 
 
 class _Links(Observer):
-    """Follows the output of each layer into its normalization and its activation function."""
+    """Follows the output of each layer into its normalization and its activation function, of a pass of `count`."""
+
+    def __init__(self, model: nn.Module, count: int) -> None:
+        super().__init__(model)
+        self._count = count
 
     def on_start(self) -> None:
         self.chains: list[_Chain] = []
@@ -148,17 +162,34 @@ class _Links(Observer):
         found = first_tensor(output)
         if found is None or not found.is_floating_point():
             return output
-        if (site.kind, found.ndim) in (("conv2d", 4), ("linear", 2)):
-            chain = _Chain(site.name, site.name, site.name, found.shape[1], found.ndim == 4)
-            self.chains.append(chain)
-            self._open[id(found)] = found, chain
-        elif site.kind in _NORMS | ACTIVATIONS and id(source) in self._open:
-            chain = self._open.pop(id(source))[1]
-            chain.last, chain.rectified = site.name, site.kind in ACTIVATIONS
-            if not chain.rectified:
-                chain.before = site.name
-                self._open[id(found)] = found, chain
+        if site.kind in ("conv2d", "linear") and found.ndim > 1 and len(found) == self._count:
+            self._begin(site, found)
+        elif id(source) in self._open and site.kind in _NORMS | _FIRES | _KEEP_UNITS:
+            self._follow(site, source, found)
         return output
+
+    def _begin(self, site: Site, found: torch.Tensor) -> None:
+        """Start the chain of a layer; of a convolution of one image without a batch axis, none."""
+        spatial = site.kind == "conv2d"
+        if spatial and found.ndim != 4:
+            return
+        units = found.shape[1 if spatial else -1]
+        chain = _Chain(site.name, site.name, site.name, units, spatial, not spatial and found.ndim > 2)
+        self.chains.append(chain)
+        self._open[id(found)] = found, chain
+
+    def _follow(self, site: Site, source: torch.Tensor | None, found: torch.Tensor) -> None:
+        """Move the chain of `source` on to a call that takes it."""
+        chain = self._open[id(source)][1]
+        if site.kind not in _KEEP_UNITS:
+            del self._open[id(source)]  # its first reader; what pools it or drops some of it leaves it open for others
+        if site.kind in _FIRES:
+            if not chain.rectified:
+                chain.last, chain.rectified = site.name, True
+            return
+        if site.kind in _NORMS:
+            chain.last = chain.before = site.name
+        self._open[id(found)] = found, chain
 
 
 class _Watcher(Observer):
@@ -174,5 +205,6 @@ class _Watcher(Observer):
         output = func(*args, **kwargs)
         outlet = self._chosen.get(site.name)
         if outlet is not None and (found := first_tensor(output)) is not None:
+            found = found.movedim(-1, 1) if outlet.channels_last else found
             self._function(outlet, found.reshape(*found.shape[:2], -1))
         return output

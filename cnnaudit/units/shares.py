@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cnnaudit.errors import DataError
-from cnnaudit.statistics import proportion_interval
+from cnnaudit.core.errors import DataError
+from cnnaudit.core.statistics import proportion_interval
 
 
 @dataclass(frozen=True)

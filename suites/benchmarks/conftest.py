@@ -9,8 +9,8 @@ def relative_cost(benchmark):
     """`relative_cost(name, workload, reference, device)`: pairs timed back to back, on one CPU thread."""
     import torch
 
+    from cnnaudit.benchmarking._measure import settle_allocator, summarize, synchronizer, timed
     from cnnaudit.benchmarking.machine import identity
-    from cnnaudit.benchmarking.measure import settle_allocator, summarize, synchronizer, timed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

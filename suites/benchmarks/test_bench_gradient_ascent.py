@@ -77,7 +77,7 @@ def operations(network):
 def convolution_peak(device, dtype):
     """Operations per second of a 3x3 convolution in channels_last."""
     from cnnaudit.benchmarking import convolution
-    from cnnaudit.benchmarking.measure import synchronizer
+    from cnnaudit.benchmarking._measure import synchronizer
 
     work, wait = convolution("3x3", "forward", dtype=dtype, device=device, channels_last=True), synchronizer(device)
     seconds = []

@@ -44,7 +44,23 @@ def test_correlations_are_those_of_spearman_with_the_share_of_active_images():
     for k in range(3):
         np.testing.assert_allclose(found.activity[k], active[labels == k].mean(0))
         assert found.correlations()[k] == pytest.approx(spearmanr(found.activity[k], found.information[k])[0])
-    np.testing.assert_allclose(found.correlations(np.arange(60)), found.correlations())
+
+
+def test_what_active_filters_carry_is_their_weighted_auc_beside_the_best_third():
+    features, active, labels = made(units=7)
+    found = agreement(features, active, labels)
+    best = np.mean([np.sort(row)[-2:].mean() for row in found.information]) - 0.5
+    assert found.best == pytest.approx(best)
+    for k in range(3):
+        told = sum(found.activity[k, c] * (found.information[k, c] - 0.5) for c in range(7)) / found.activity[k].sum()
+        assert found.carried()[k] == pytest.approx(told / best)
+    np.testing.assert_allclose(found.carried(np.arange(60)), found.carried())
+
+
+def test_a_class_without_active_filters_carries_nothing():
+    features, active, labels = made()
+    active[labels == 0] = False
+    assert agreement(features, active, labels).carried()[0] == 0
 
 
 def test_constant_maps_tell_nothing_and_give_no_correlation():
@@ -68,8 +84,19 @@ def test_a_resample_counts_each_image_as_often_as_it_was_drawn():
         for c in range(5)
     ]
     assert aucs[unit] == auc
-    assert found.correlations(rows)[k] == pytest.approx(spearmanr(activity, aucs)[0])
-    assert np.isnan(found.correlations(np.nonzero(labels == 0)[0])).all()
+    assert np.argsort(-np.array(aucs))[0] == unit
+    told = float(activity @ (np.array(aucs) - 0.5) / activity.sum())
+    every = [
+        [
+            found.placements[rows[labels[rows] == j], j, c].mean()
+            + found.placements[rows[labels[rows] != j], j, c].mean()
+            - found.information[j, c]
+            for c in range(5)
+        ]
+        for j in range(3)
+    ]
+    assert found.carried(rows)[k] == pytest.approx(told / (np.max(every, axis=1).mean() - 0.5))
+    assert np.isnan(found.carried(np.nonzero(labels == 0)[0])).all()
 
 
 def test_placements_average_to_the_auc_on_either_side():
@@ -79,13 +106,10 @@ def test_placements_average_to_the_auc_on_either_side():
         np.testing.assert_allclose(found.placements[~found.member[:, k], k].mean(0), found.information[k])
 
 
-def test_shuffled_filters_are_centered_on_zero():
-    features, active, labels = made(units=12)
-    null = agreement(features, active, labels).permuted(2_000, np.random.default_rng(0))
-    assert abs(null.mean()) < 0.03
-    assert null.std() == pytest.approx(
-        agreement(features, active, labels).permuted(2_000, np.random.default_rng(1)).std(), rel=0.1
-    )
+def test_shuffled_filters_carry_what_any_filter_does():
+    found = agreement(*made(units=12))
+    null = found.permuted(2_000, np.random.default_rng(0))
+    assert null.mean() == pytest.approx((found.information.mean() - 0.5) / found.best, abs=0.01)
 
 
 def test_too_few_images_and_the_largest_classes():

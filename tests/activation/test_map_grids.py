@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cnnaudit.activation import Box, draw_feature_maps, feature_map_grid, outlined
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 
 
 def words(figure):

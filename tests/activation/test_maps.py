@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from cnnaudit import activation
-from cnnaudit.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.errors import DataError, ModelError, UnsupportedError
 from cnnaudit.interventions import LayerError
 from cnnaudit.models import lenet
 
@@ -183,7 +183,7 @@ def test_active_filters_follow_the_definition():
 
 
 def test_maps_averaged_over_a_grid():
-    from cnnaudit.activation.active_filters import filter_responses
+    from cnnaudit.activation._active_filters import filter_responses
 
     model = lenet().eval()
     found, pooled = filter_responses(model, IMAGES, "pool1", grid=13)

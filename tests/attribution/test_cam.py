@@ -10,9 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 from cam_networks import pixels, shortcut
 from torch import nn
 
-from cnnaudit.attribution import cam, grad_cam, guided_backpropagation, guided_grad_cam, last_planes
+from cnnaudit.attribution import cam, grad_cam, guided_backpropagation, guided_grad_cam, last_feature_maps
 from cnnaudit.attribution.methods import METHODS
-from cnnaudit.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 from cnnaudit.interventions import LayerError
 
 
@@ -114,7 +114,7 @@ def test_a_coarse_map_is_interpolated_to_the_image() -> None:
     coarse = (network[4].weight[1][:, None, None] * planes).sum(1, keepdim=True)
     found = F.interpolate(coarse, (12, 12), mode="bilinear", align_corners=False)[:, 0]
     assert torch.allclose(cam(network, images, 1), found.detach(), atol=1e-6)
-    assert last_planes(network, images) == "1"
+    assert last_feature_maps(network, images) == "1"
 
 
 @pytest.mark.filterwarnings("ignore:cam")
@@ -127,7 +127,7 @@ def test_cam_of_known_architectures(name: str) -> None:
         torch.manual_seed(0)
         network = getattr(torchvision.models, name)(weights=None, num_classes=4).eval()
     images = pixels(2, 3, 64)
-    from cnnaudit.attribution.cam import _last_maps, _slopes
+    from cnnaudit.attribution._cam import _last_maps, _slopes
 
     planes, slope = _slopes(network, images, 1, *_last_maps(network, images)[:2])
     total = (slope.mean((2, 3), keepdim=True) * planes).sum((1, 2, 3))
@@ -159,7 +159,7 @@ class Heads(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("flat", "plain average of the last planes"),
+        ("flat", "plain average of the last feature maps"),
         ("maximum", "there are /max_pool2d:1"),
         ("hidden", "there are /relu:2"),
         ("two", "there are one, two"),
@@ -181,7 +181,7 @@ def test_bad_input_is_refused() -> None:
         grad_cam(network, images, 3)
     with pytest.raises(DataError, match="NaN"):
         cam(network, images / 0 * 0, 0)
-    with pytest.raises(UnsupportedError, match="no layer with planes"):
+    with pytest.raises(UnsupportedError, match="no layer with feature maps"):
         grad_cam(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), images, 0)
     with pytest.raises(UnsupportedError, match="TorchScript"):
         grad_cam(torch.jit.trace(network, images), images, 0)
@@ -190,7 +190,7 @@ def test_bad_input_is_refused() -> None:
 def test_planes_that_never_speak_for_the_class_are_said() -> None:
     network = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
     nn.init.constant_(network[2].weight, -1.0)
-    with pytest.warns(RuntimeWarning, match="no plane of 0 contributes positively to the class in 2 of 2 images"):
+    with pytest.warns(RuntimeWarning, match="no feature map of 0 contributes positively to the class in 2 of 2 images"):
         assert not grad_cam(network, pixels(), 0).any()
 
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from cnnaudit.attribution import cam, grad_cam, last_planes
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.attribution import cam, grad_cam, last_feature_maps
+from cnnaudit.core.errors import UnsupportedError
 
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
@@ -108,7 +108,7 @@ def test_captum_averages_the_wrong_axes_of_channels_last_layers() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v3_small", "squeezenet1_1", "efficientnet_b0"])
 @pytest.mark.filterwarnings("ignore")
-def test_layers_of_planes_are_captums(name: str) -> None:
+def test_layers_of_feature_maps_are_captums(name: str) -> None:
     captum = pytest.importorskip("captum.attr")
     network = built("torchvision", name)
     images = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
@@ -195,4 +195,4 @@ def test_a_pooled_layer_is_refused_although_it_has_four_axes() -> None:
     network = built("torchvision", "convnext_tiny")
     with pytest.raises(UnsupportedError, match="about the image as a whole"):
         grad_cam(network, torch.rand(1, 3, 64, 64), 0, layer="classifier.0/layer_norm:1")
-    assert last_planes(network, torch.rand(1, 3, 64, 64)) == "features.7.2/add:1"
+    assert last_feature_maps(network, torch.rand(1, 3, 64, 64)) == "features.7.2/add:1"

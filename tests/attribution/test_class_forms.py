@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnnaudit.attribution import deeplift, gradient, integrated_gradients, lime_explanation, smooth_grad
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.testing.subjects import Network, images, made
 
 FORMS = (int, np.int64, np.uint8, np.array, torch.tensor, lambda c: [c], lambda c: np.array([c]), lambda c: (c,))

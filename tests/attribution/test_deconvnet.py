@@ -9,7 +9,7 @@ from small import STYLES, Small, feature_map, only, pixels, slow_projection, sma
 from torch import nn
 
 from cnnaudit.attribution import deconvnet, gradient, guided_backpropagation
-from cnnaudit.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 from cnnaudit.interventions import LayerError
 
 METHODS = {"deconvnet": deconvnet, "guided": guided_backpropagation}

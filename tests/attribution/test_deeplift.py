@@ -11,7 +11,7 @@ from small import STYLES, Small, feature_map, pixels, small
 from torch import nn
 
 from cnnaudit.attribution import deeplift, gradient_times_input
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 
 
 class Sum(nn.Module):

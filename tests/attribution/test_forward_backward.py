@@ -9,7 +9,7 @@ from cam_networks import pixels, shortcut
 from torch import nn
 
 from cnnaudit.attribution import forward_backward
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 
 
 def test_a_chain_of_layers_by_explicit_transposed_convolutions_and_unpooling() -> None:

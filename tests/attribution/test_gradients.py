@@ -9,7 +9,7 @@ from torch import nn
 
 from cnnaudit.attribution import batches as attribution_batches
 from cnnaudit.attribution import gradient, gradient_times_input, integrated_gradients, smooth_grad
-from cnnaudit.errors import AuditError, DataError, ModelError, UnsupportedError
+from cnnaudit.core.errors import AuditError, DataError, ModelError, UnsupportedError
 
 ALL = (gradient, gradient_times_input, smooth_grad, integrated_gradients)
 

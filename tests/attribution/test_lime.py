@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from cnnaudit.attribution import draw_lime_panels, lime, lime_explanation, lime_panels
-from cnnaudit.attribution.lime import LimeExplanation
-from cnnaudit.errors import AuditError, DataError, UnsupportedError
+from cnnaudit.attribution._lime import LimeExplanation
+from cnnaudit.core.errors import AuditError, DataError, UnsupportedError
 
 pytest.importorskip("lime")
 
@@ -116,7 +116,7 @@ def test_the_seed_fixes_the_answer_whatever_the_batch() -> None:
 
 
 def test_hidden_superpixels_show_their_mean() -> None:
-    from cnnaudit.attribution.lime import _Masked
+    from cnnaudit.attribution._lime import _Masked
 
     image, segments = photograph(8)[None], np.arange(64).reshape(8, 8) // 16
     shown = np.array([[1, 1, 1, 1], [0, 1, 0, 1]])

@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnaudit.attribution import METHODS, saliency
 from cnnaudit.attribution.methods import blank, edges
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 
 OURS = ("gradient", "gradient_times_input", "smooth_grad", "deconvnet", "guided_backpropagation", "deeplift")
 

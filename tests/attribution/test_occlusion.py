@@ -12,9 +12,9 @@ import torch.nn.functional as F  # noqa: N812
 from cam_networks import pixels, shortcut
 from torch import nn
 
-from cnnaudit.attribution import draw_occlusion_maps, occlusion, occlusion_maps, patch_rules
+from cnnaudit.attribution import draw_occlusion_maps, occlusion, occlusion_maps, patched_tensor
 from cnnaudit.attribution.windows import windows
-from cnnaudit.errors import AuditError, DataError, ModelError
+from cnnaudit.core.errors import AuditError, DataError, ModelError
 from cnnaudit.interventions import run_until
 
 
@@ -173,14 +173,14 @@ def test_precisions(dtype: torch.dtype) -> None:
 
 def test_a_rule_that_errs_is_found_out_and_the_plain_pass_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = wide(), pixels(1, 3, 24)
-    right = patch_rules._RULES["max_pool2d"]
+    right = patched_tensor._RULES["max_pool2d"]
 
     def wrong(*args: object) -> object:
         part = right(*args)
         part.patch.add_(0.01)
         return part
 
-    monkeypatch.setitem(patch_rules._RULES, "max_pool2d", wrong)
+    monkeypatch.setitem(patched_tensor._RULES, "max_pool2d", wrong)
     with pytest.warns(RuntimeWarning, match="what is followed is off by .* in the logits"):
         found = occlusion(network, images, 1, window=4)
     assert found.equal(occlusion(network, images, 1, window=4, recompute="all"))

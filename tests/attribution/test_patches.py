@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from cnnaudit.attribution import patch_rules
-from cnnaudit.attribution.patches import Box, Patched, patched, union
+from cnnaudit.attribution import patched_tensor
+from cnnaudit.attribution.patched_tensor import Patched, patched
+from cnnaudit.attribution.patches import Box, union
 
 SIDE, CHANNELS = 11, 3
 
@@ -69,7 +70,7 @@ FOLLOWED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_followed_functions_give_the_values_of_the_whole_pass(
     name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patch_rules, "MOST", 2.0)  # never give up, whatever the box covers
+    monkeypatch.setattr(patched_tensor, "MOST", 2.0)  # never give up, whatever the box covers
     _, known, whole = rows(*size)
     found, expected = FOLLOWED[name](known), FOLLOWED[name](whole)
     assert isinstance(found, Patched) and found.part is not None, "it was not followed"

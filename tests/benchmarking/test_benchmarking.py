@@ -11,11 +11,11 @@ import torch
 
 from cnnaudit.benchmarking import Baseline, convolution, gate, learn, matrix_product, measure, memory_copy
 from cnnaudit.benchmarking.__main__ import main
+from cnnaudit.benchmarking._measure import median_ranks, summarize
 from cnnaudit.benchmarking.baseline import noise_limit
 from cnnaudit.benchmarking.machine import identity, slug
-from cnnaudit.benchmarking.measure import median_ranks, summarize
 from cnnaudit.benchmarking.workloads import Shape, Workload
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 
 SMALL = Shape(2, 4, 6)
 MACHINE = identity()

@@ -13,7 +13,7 @@ import torch
 
 from cnnaudit.checks import photographs, populations
 from cnnaudit.checks.populations import ARCHITECTURES, available, build, design, ordinary, warm
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.target import AuditTarget
 from cnnaudit.training import kept
 
@@ -223,7 +223,7 @@ def test_train_and_validation_share_no_image() -> None:
 
 def test_populations_of_a_check(short: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CNNAUDIT_DATA", raising=False)
-    (only,) = ordinary("a.check", seeds=300, part="this")
+    (only,) = ordinary(seeds=300, part="this", check="a.check")
     assert (only.check, only.seeds, only.part) == ("a.check", 300, "this")
     assert photographs.photographs() == []
     monkeypatch.setenv("CNNAUDIT_DATA", str(tmp_path))

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from cnnaudit.checks import registry, run
-from cnnaudit.checks.registry import Check, check, select
-from cnnaudit.errors import ConfigError, UnsupportedError
+from cnnaudit.checks import Check, CheckContext, catalogue, check, known_checks, run, select
+from cnnaudit.core.errors import ConfigError, UnsupportedError
+from cnnaudit.core.profiles import profile_named
+from cnnaudit.core.statistics import gate_confidence
 from cnnaudit.target import AuditTarget
 
 
-def target(**settings):
-    images, labels = torch.zeros(8, 1, 2, 2), torch.arange(8) % 2
+def target(n=8, **settings):
+    images, labels = torch.zeros(n, 1, 2, 2), torch.arange(n) % 2
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     return AuditTarget.from_arrays("demo", model, {"validation": (images, labels)}, ("a", "b"), **settings)
 
@@ -31,8 +32,8 @@ def made(body, id="demo.check", direction="at_most", tolerance=0.1, gate=True, n
     )(body)
 
 
-def judged(statistic, interval, **settings):
-    return made(lambda t, trial: trial.judge(statistic, interval, n=100, summary="s"), **settings)(target())
+def judged(statistic, interval, images=1000, **settings):
+    return made(lambda context: context.judge(statistic, interval, n=100, summary="s"), **settings)(target(images))
 
 
 @pytest.mark.parametrize(
@@ -59,19 +60,27 @@ def test_an_inconclusive_finding_says_how_many_images_would_decide():
     assert judged(0.1, (0.0, 0.2)).needed_n is None
 
 
+def test_no_more_images_are_asked_for_than_the_target_has():
+    assert judged(0.05, (0.0, 0.15), images=400).needed_n == 400
+    found = judged(0.05, (0.0, 0.15), images=399)
+    assert found.verdict == "inconclusive" and found.needed_n is None
+    seeds = made(lambda context: context.judge(0.05, (0.0, 0.15), n=100, n_unit="seeds", summary="s"))
+    assert seeds(target()).needed_n == 400
+
+
 def test_an_exact_check_has_no_confidence():
     assert judged(0.0, (0.0, 0.0), exact=True).confidence is None
 
 
 def test_a_share_is_judged_exactly():
-    found = made(lambda t, trial: trial.judge_share(0, 8, summary="s"), tolerance=0.02)(target())
+    found = made(lambda context: context.judge_share(0, 8, summary="s"), tolerance=0.02)(target(200))
     assert found.verdict == "inconclusive"
     assert found.needed_n == 183  # ln(.025) / ln(.98), at 95 %
 
 
 def test_tolerances_per_profile_and_overrides():
     asked = made(
-        lambda t, trial: trial.judge(0, (0, 0), n=1, summary=""), tolerance={"quick": 1, "standard": 2, "deep": 3}
+        lambda context: context.judge(0, (0, 0), n=1, summary=""), tolerance={"quick": 1, "standard": 2, "deep": 3}
     )
     assert asked(target(), profile="standard").tolerance == 2
     assert asked(target(), profile="standard", tolerance=9).tolerance == 9
@@ -80,7 +89,7 @@ def test_tolerances_per_profile_and_overrides():
 
 
 def test_what_cannot_be_asked_is_not_applicable_with_the_reason():
-    def refuse(target, trial):
+    def refuse(context):
         raise UnsupportedError("no convolutions")
 
     assert made(refuse)(target()).summary == "no convolutions"
@@ -93,13 +102,13 @@ def test_what_cannot_be_asked_is_not_applicable_with_the_reason():
 
 @pytest.fixture
 def three(monkeypatch):
-    def body(target, trial):
-        return trial.judge(trial.generator().random(), (0, 1), n=8, summary=f"{trial.confidence:.6f}")
+    def body(context):
+        return context.judge(context.generator().random(), (0, 1), n=8, summary=f"{context.confidence:.6f}")
 
     checks = {c.id: c for c in (made(body, "x.a"), made(body, "x.b"), made(body, "x.trait", gate=False))}
     checks["x.exact"] = made(body, "x.exact", exact=True)
     checks["x.moot"] = made(body, "x.moot", needs=("train",))
-    monkeypatch.setattr(run, "catalogue", lambda: checks)
+    monkeypatch.setattr(run, "catalogue_of", lambda target: checks)
     return checks
 
 
@@ -129,7 +138,7 @@ def test_a_run_respects_the_file(three):
 
 
 def test_one_crash_leaves_the_other_findings(three):
-    def crash(target, trial):
+    def crash(context):
         raise RuntimeError("boom")
 
     three["x.crash"] = made(crash, "x.crash")
@@ -144,15 +153,70 @@ def test_a_pattern_that_matches_nothing_names_the_nearest():
     assert select(["p*"], ["padding.blind_spot", "dataset.leakage"]) == ["padding.blind_spot"]
 
 
-def test_two_checks_of_one_name_are_refused(monkeypatch):
-    class Module:
-        first = made(lambda target, trial: None, "x.same")
-        second = made(lambda target, trial: None, "x.same")
+PACKAGE = """
+from cnnaudit.checks import Plant, check
 
-    monkeypatch.setattr(registry.importlib, "import_module", lambda name: Module)
-    registry.catalogue.cache_clear()
-    try:
-        with pytest.raises(ValueError, match=r"x\.same"):
-            registry.catalogue()
-    finally:
-        registry.catalogue.cache_clear()
+
+@check(question="Is it?", statistic="share", unit="share", direction="at_most", tolerance=0.1, gate=True,
+       remedy="Mend what is wrong with it.", reference="")
+def {name}(context):
+    return context.judge(0.0, (0.0, 0.0), n=8, summary="It is.")
+
+
+PLANTS = [Plant("nothing", lambda seed: None, lambda seed: None)]
+"""
+
+
+@pytest.fixture
+def clinic(tmp_path):
+    """Somebody else's package of checks, in the folder of an audit file."""
+    name = f"clinic_{tmp_path.name}"
+    folder = tmp_path / name / "scanner"
+    folder.mkdir(parents=True)
+    for file in (tmp_path / name / "__init__.py", folder / "__init__.py", folder / "_hidden.py"):
+        file.write_text("")
+    (folder / "brightness.py").write_text(PACKAGE.format(name="brightness"))
+    (folder / "brightness_figures.py").write_text("raise RuntimeError('figures hold no check')")
+    return name
+
+
+def test_a_named_package_is_of_equal_rank(clinic, tmp_path):
+    found = catalogue((clinic,), tmp_path)
+    check = found["scanner.brightness"]
+    assert set(found) == {*catalogue(), "scanner.brightness"}
+    assert [plant.name for plant in check.plants] == ["nothing"]
+    assert check.null_file == tmp_path / clinic / "scanner" / "null" / "scanner.brightness.json"
+    assert known_checks()["scanner.brightness"] is check
+    (tmp_path / "audit.toml").touch()
+    audited = target(check_modules=(clinic,), source=str(tmp_path / "audit.toml"), ignore=("dataset.*", "scanner.*"))
+    assert run.gates(audited) == run.gates(target(ignore=("dataset.*",)))
+    assert run.gates(target(check_modules=(clinic,), source=audited.source)) == run.gates(target()) + 1
+    (finding,) = run.audit(target(check_modules=(clinic,), source=audited.source), select=("scanner.*",))
+    assert finding.verdict == "pass" and finding.confidence == gate_confidence(run.gates(target()) + 1)
+
+
+def test_two_checks_of_one_name_are_refused(clinic, tmp_path):
+    (tmp_path / clinic / "dataset").mkdir()
+    (tmp_path / clinic / "dataset" / "__init__.py").write_text("")
+    (tmp_path / clinic / "dataset" / "leakage.py").write_text(PACKAGE.format(name="leakage"))
+    with pytest.raises(ConfigError, match=r"another check is called 'dataset\.leakage'"):
+        catalogue((clinic,), tmp_path)
+
+
+def test_a_module_without_checks_is_refused(tmp_path):
+    (tmp_path / "no_checks_here.py").write_text("")
+    with pytest.raises(ConfigError, match=r"checks\.modules.*holds no check"):
+        catalogue(("no_checks_here",), tmp_path)
+    with pytest.raises(ConfigError, match=r"checks\.modules.*no module 'nowhere_at_all'"):
+        catalogue(("nowhere_at_all",), tmp_path)
+
+
+def test_an_id_names_its_file():
+    for known in catalogue().values():
+        assert known.module == f"cnnaudit.checks.{known.id}"
+
+
+def test_results_are_remembered_for_all_checks_of_a_run():
+    made = []
+    context = CheckContext(catalogue()["dataset.leakage"], target(), 0.1, 0, profile_named("quick"), 0.95, True)
+    assert [context.remember("a", lambda: made.append(1) or len(made)) for _ in range(3)] == [1, 1, 1]

@@ -6,9 +6,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.cues import FileFacts, availability, letterbox_widths
 from cnnaudit.cues.file_facts import name_prefixes
-from cnnaudit.errors import DataError, UnsupportedError
 
 
 def columns(seed, shift=0.0, classes=10, n=60):

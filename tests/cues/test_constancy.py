@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues import constancy, edge_codes
-from cnnaudit.errors import UnsupportedError
 
 STEPS = (-0.5, -0.25, -0.08, 0.08, 0.25, 0.5)
 

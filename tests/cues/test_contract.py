@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.cues import Color, Compression, Cue, Noise, Patch, Ring, Spectrum, Tone, Window
-from cnnaudit.errors import DataError, UnsupportedError
 
 PATTERN = torch.rand(5, 5, generator=torch.Generator().manual_seed(9)) > 0.5
 CUES = [Window(3, 4, 4, 3), Ring(), Tone(), Color(), Spectrum(), Noise(), Compression(), Patch(PATTERN)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.cues import Model, Ring, Sample, Tone, Window, gain, loss
-from cnnaudit.errors import ModelError, UnsupportedError
 
 WINDOW = Window(2, 2, 5, 5)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.data import digits
-from cnnaudit.errors import DataError
 
 
 def test_all_digits_as_28_pixels() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.data import cifar10, fashion_mnist, mnist
-from cnnaudit.errors import DataError
-from cnnaudit.loading.imports import call
+from cnnaudit.target.imports import call
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
 LABELS = np.array([3, 1, 4, 9], np.uint8)

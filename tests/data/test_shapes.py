@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.data import reference, shapes
-from cnnaudit.errors import DataError
 
 # Areas as a share of the image [-1, 1]^2, per squared radius of the circumscribed circle.
 AREAS = {"circle": np.pi / 4, "square": 2 / 4, "triangle": 3 * np.sqrt(3) / 4 / 4}

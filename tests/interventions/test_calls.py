@@ -24,7 +24,7 @@ from small_networks import (
 )
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import Geometry, calls, record
 
 

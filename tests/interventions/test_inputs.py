@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, input_of, record
 from cnnaudit.interventions.inputs import weights_of
 

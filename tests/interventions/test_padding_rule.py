@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from small_networks import FORMS, MODES, STYLES, Functional, InPlace, Modules, Reused, build, eager, exported, images
 from torch import nn
 
-from cnnaudit.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions import LayerError, calls, padding_rule, record
 
 Form = Callable[[nn.Module], nn.Module]

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from small_networks import FORMS, STYLES, InPlace, Modules, Reused, build, eager, exported, images, traced
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, padding_rule, record, run_until, stop_at
 
 Form = Callable[[nn.Module], nn.Module]

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from small_networks import FORMS, STYLES, build, images
 from torch import nn
 
-from cnnaudit.errors import AuditError, UnsupportedError
+from cnnaudit.core.errors import AuditError, UnsupportedError
 from cnnaudit.interventions import calls, padding_rule, record, relu_rule, run_until
 
 RULES = ("gradient", "deconvnet", "guided")

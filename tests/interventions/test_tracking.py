@@ -9,7 +9,7 @@ import torch
 from small_networks import FORMS, STYLES, InPlace, Modules, build, images
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, record, track_from
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnaudit.errors import ModelError
+from cnnaudit.core.errors import ModelError
 from cnnaudit.models import classic_filters
 
 

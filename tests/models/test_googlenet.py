@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.config import load_target
-from cnnaudit.errors import ModelError
+from cnnaudit.checks.audit_file import load_target
+from cnnaudit.core.errors import ModelError
 from cnnaudit.interventions import calls, record
 from cnnaudit.models import googlenet, load_googlenet_weights, mnist_cnn, vgg4, vgg16
 

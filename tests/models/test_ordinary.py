@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import ModelError
+from cnnaudit.core.errors import ModelError
 from cnnaudit.models import small_mobilenet, small_resnet, small_vgg
 from cnnaudit.models.blocks import Residual
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.interventions import LayerError
 from cnnaudit.optimization import (
     LOGITS,
@@ -28,7 +28,7 @@ from cnnaudit.optimization import (
     unit,
     whole_layer,
 )
-from cnnaudit.optimization.reader import Reader
+from cnnaudit.optimization.truncated_model import Reader
 
 
 def network(seed: int = 0, channels: int = 1) -> nn.Sequential:
@@ -386,3 +386,16 @@ def test_a_gpu_finds_what_the_cpu_finds(recipe):
     on_cpu = maximize(network(), channel("3", range(6)), (1, 20, 20), recipe, steps=32)
     found = maximize(network().cuda(), channel("3", range(6)), (1, 20, 20), recipe, steps=32)
     assert found.images.is_cuda and np.allclose(found.height, on_cpu.height, rtol=0.05, atol=1e-3)
+
+
+@pytest.mark.parametrize("goal", [channel("1", 2), unit("1", 2, position=(0, 3)), diverse(channel("1", 2), "1", 2)])
+def test_a_layer_with_its_channels_last_is_driven_alike(goal):
+    class Last(nn.Module):
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1).relu()
+
+    conv = nn.Conv2d(1, 3, 5)
+    plain, last = (
+        maximize(nn.Sequential(conv, behind).eval(), goal, (1, 9, 11), steps=8) for behind in (nn.ReLU(), Last())
+    )
+    assert np.allclose(plain.height, last.height, atol=1e-6) and torch.allclose(plain.images, last.images, atol=1e-5)

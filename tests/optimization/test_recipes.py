@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import AuditError, ModelError
+from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.optimization import (
     RECIPES,
     Bilateral,
@@ -189,7 +189,15 @@ def test_images_of_the_data_set_are_compared_and_none_is_changed():
 
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - {"examples"}))
 def test_every_recipe_starts_from_noise_gray_or_an_image(name):
+    """From gray and noise every goal rises; an image that the recipe only smooths away is given back, not lost."""
     gray, image = torch.full((1, 1, 28, 28), 0.5), torch.rand(1, 1, 28, 28)
+    net = network(fixed=True)
     for start in (None, gray, image):
-        found = maximize(network(fixed=True), logit(range(3)), (1, 28, 28), name, start=start, steps=16)
-        assert (found.height > found.start).all()
+        found = maximize(net, logit(range(3)), (1, 28, 28), name, start=start, steps=16)
+        with torch.no_grad():
+            reached = net(found.images).diagonal().numpy()
+        assert np.allclose(reached, found.height, atol=1e-5) and (found.height >= found.start).all()
+        if start is not image:
+            assert (found.height > found.start).all()
+        else:
+            assert (found.height > found.start).any()

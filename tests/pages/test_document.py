@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnaudit.evidence import bars, images, table
+from cnnaudit.core.evidence import bars, images, table
 from cnnaudit.pages.document import Drawing, Picture, Section, document, write_document
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls
 from cnnaudit.models import lenet, minimum
 from cnnaudit.reading.features import feature_names, few_features, last_features, model_features, read_features
@@ -107,3 +107,19 @@ def test_batches_change_nothing():
     found = place(model)
     one, all_ = (read_features(model, IMAGES, found, batch_size=size) for size in (1, 64))
     assert np.allclose(one, all_, atol=1e-6)
+
+
+def test_a_linear_layer_on_maps_with_their_channels_last_reads_their_last_axis():
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(1, 5, 3), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.last(self.conv(x).permute(0, 2, 3, 1)).mean((1, 2))
+
+    model = Last().eval()
+    found = last_features(calls(model, IMAGES[:1]), 3)
+    with torch.no_grad():
+        expected = model.conv(IMAGES).mean((2, 3)).double().numpy()
+    assert found.size == 5 and np.allclose(read_features(model, IMAGES, found), expected)

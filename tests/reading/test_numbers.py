@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.reading.boxplots import boxes
 from cnnaudit.reading.classifiers import other_learners
 from cnnaudit.reading.components import principal_components, separation

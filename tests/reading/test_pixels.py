@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import calls
 from cnnaudit.models import lenet, minimum
 from cnnaudit.reading.features import few_features

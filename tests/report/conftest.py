@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnaudit import evidence
-from cnnaudit.findings import Finding, Location
+from cnnaudit.core import evidence
+from cnnaudit.core.findings import Finding, Location
 from cnnaudit.report import Report
 
 TIME = "2026-05-04T12:00:00+00:00"
@@ -89,6 +89,21 @@ def all_evidence() -> tuple:
     )
 
 
+PREDICTIONS = {
+    "split": "validation",
+    "of": 500,
+    "names": ["a.png", "b.png", "c.png", "d.png"],
+    "fingerprints": ["0" * 16, "1" * 16, "2" * 16, "3" * 16],
+    "labels": [0, 0, 1, 1],
+    "top1": [0, 1, 0, 1],
+    "confidence": [0.9, 0.6, 0.8, 0.7],
+    "pixels": [0.0, 1.0],
+    "normalized": [-2.1, 2.6],
+    "strip": [0, 2, 1],
+    "pictures": [{"image": k, "png": evidence.png(np.full((1, 8, 8), k / 3))} for k in range(3)],
+}
+
+
 def make_report(name: str = "tumour-v7", **changes: object) -> Report:
     """A report with every verdict and outcome."""
     locations = [
@@ -128,13 +143,13 @@ def make_report(name: str = "tumour-v7", **changes: object) -> Report:
             ),
         ),
         finding(
-            "dataset.border_shortcut",
+            "shortcut.place",
             "pass",
-            summary="The outer ring of pixels does not tell the classes apart.",
-            statistic=0.52,
-            interval=(0.46, 0.58),
-            tolerance=0.7,
-            unit="AUC",
+            summary="No class has a pattern at a fixed place of its own.",
+            statistic=0.02,
+            interval=(0.0, 0.05),
+            tolerance=0.1,
+            unit="share of images",
         ),
         finding(
             "padding.uneven_application",
@@ -193,6 +208,7 @@ def make_report(name: str = "tumour-v7", **changes: object) -> Report:
                 "message": "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x9 and 16x2)",
             },
         ),
+        "predictions": PREDICTIONS,
     }
     return Report(**{**values, **changes})
 
@@ -262,4 +278,6 @@ def hostile_report() -> Report:
         "classes": [HOSTILE],
         "splits": {HOSTILE: {"images": 1, "per_class": {HOSTILE: 1}}},
     }
-    return Report(target, {"time": TIME, HOSTILE: HOSTILE}, tuple(findings), ({"check": HOSTILE, "message": HOSTILE},))
+    error = {"check": HOSTILE, "message": HOSTILE}
+    seen = {**PREDICTIONS, "names": [HOSTILE] * 4, "labels": [0] * 4, "top1": [0] * 4}
+    return Report(target, {"time": TIME, HOSTILE: HOSTILE}, tuple(findings), (error,), predictions=seen)

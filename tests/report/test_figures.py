@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from cnnaudit import evidence
+from cnnaudit.core import evidence
 from cnnaudit.report.figures import CSS, draw
 
 

@@ -1,12 +1,12 @@
-"""Hints come first in every format, whatever the verdict; large tables stand beside the report."""
+"""Hints come before everything general in every format; large tables stand beside the report."""
 
 import json
 import re
 
 import pytest
 
-from cnnaudit import evidence
-from cnnaudit.findings import Finding
+from cnnaudit.core import evidence
+from cnnaudit.core.findings import Finding
 from cnnaudit.report import Report, load_report, markdown, terminal_summary, write_report
 from cnnaudit.report.html import page
 from cnnaudit.report.sarif import sarif
@@ -16,15 +16,16 @@ HINT = "With the channels reversed, 480 of 500 images are right instead of 90."
 
 @pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive", "not_applicable"])
 @pytest.mark.parametrize("gate", [True, False])
-def test_a_hint_comes_first_in_every_format(finding_of, verdict, gate):
+def test_a_hint_comes_before_the_remedy_and_before_what_fails_nothing(finding_of, verdict, gate):
     found = finding_of("a.b", verdict, gate=gate, hint=HINT)
     report = Report({"name": "demo"}, findings=(found,))
     said = " ".join(terminal_summary([report]).split())
     texts = [said, markdown([report]), re.sub(r"<[^>]+>", "", page(report))]
     texts.append(sarif(report)["runs"][0]["results"][0]["message"]["text"])
+    general = found.remedy if (verdict, gate) == ("fail", True) else found.summary
     for text in texts:
         assert HINT in text and "Hint:" in text
-        assert text.index(HINT) < text.index(found.summary)
+        assert text.index(HINT) < text.index(general)
     assert Finding.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 

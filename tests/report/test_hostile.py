@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cnnaudit.cli import main
-from cnnaudit.errors import ReportError
+from cnnaudit.core.errors import ReportError
 from cnnaudit.report import load_report, write_report
 
 VALUES = [
@@ -120,6 +120,34 @@ def test_200_mutations_leave_no_traceback_and_no_control_character(report, tmp_p
 def test_the_place_of_a_mistake_is_told(report, tmp_path, change, path):
     data = report.to_json()
     data["findings"][0].update(change)
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(data))
+    with pytest.raises(ReportError) as caught:
+        load_report(file)
+    assert str(caught.value).startswith(f"{file}: not a cnnaudit report: {path}")
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (
+            {"labels": [0, 0, 1, 2]},
+            "$.predictions.labels: expected positions in the 2 $.target.classes",
+        ),
+        ({"top1": [0, 1, 0, 9]}, "$.predictions.top1: expected positions in the 2 $.target.classes"),
+        ({"top1": [0]}, "$.predictions.top1: expected one entry per label: 4, found 1"),
+        ({"labels": []}, "$.predictions.labels: expected 1 to"),
+        ({"confidence": [0.9, 0.6, 0.8, 1.7]}, "$.predictions.confidence[3]: expected a number from 0 to 1"),
+        ({"strip": [3]}, "$.predictions.strip: expected images with a picture, of 4, found the position 3"),
+        ({"pictures": [{"image": 4, "png": None}]}, "$.predictions.pictures[0].png: expected text"),
+        ({"names": ["\x1b", "b", "c", "d"]}, "$.predictions.names[0]: a control character"),
+        ({"more": 1}, "$.predictions: unknown field 'more'"),
+        ({"missing": "no"}, "$.predictions: unknown field"),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused(report, tmp_path, change, path):
+    data = json.loads(json.dumps(report.to_json()))
+    data["predictions"].update(change)
     file = tmp_path / "report.json"
     file.write_text(json.dumps(data))
     with pytest.raises(ReportError) as caught:

@@ -73,10 +73,12 @@ def test_every_link_within_the_page_arrives(read):
     assert {link[1:] for link in read.values("href") + read.values("xlink:href") if link.startswith("#")} <= set(ids)
 
 
-def test_verdict_comes_first_then_contents_then_findings(read):
+def test_verdict_comes_first_then_failures_contents_and_the_other_findings(read):
     text = " ".join("".join(read.text).split())
-    order = ["tumour-v7", "Of 8 checks, 1 failed, 1 crashed and 1 is inconclusive.", "Contents", "Checks that crashed"]
-    order += ["Of 500 images, 95 change their prediction. 19%", "How to read this"]
+    order = ["tumour-v7", "6 gates: 3 ok, 1 failed, 1 undecided, 1 expected failure. 1 check crashed.", "! crashed"]
+    order += ["95 change their prediction. Measured 19%", "→ Train with the variation", "1 trait"]
+    order += ["1 undecided, 1 of them a gate; 1 needs --profile standard", "1 not applicable", "What the model sees"]
+    order += ["What failed", "95 change their prediction. 19%", "Contents", "Failed, shown above", "How to read this"]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
 
@@ -97,7 +99,7 @@ def test_all_kinds_of_evidence_are_drawn(report, read):
         assert item["title"] in text
     drawings = [item for f in report.findings for item in f.evidence if item["kind"] not in ("table", "images")]
     assert read.values("class").count("drawing") == len(drawings)
-    assert len([src for src in read.values("src") if src.startswith("data:image/png")]) == 6
+    assert len([src for src in read.values("src") if src.startswith("data:image/png")]) == 6 + 3 + 2
     for label in ("activation", "resamples", "rotation (degrees)", "share of images", "malignant", "observed: 19%"):
         assert label in text
 
@@ -108,7 +110,7 @@ def test_question_comes_from_the_catalogue_and_an_unknown_id_has_none(make, find
     import cnnaudit.checks
 
     known = {"a.known": SimpleNamespace(question="Is it known?", remedy="")}
-    monkeypatch.setattr(cnnaudit.checks, "catalogue", lambda: known)
+    monkeypatch.setattr(cnnaudit.checks, "known_checks", lambda: known)
     text = page(make(findings=(finding_of("a.known[part]"), finding_of("a.retired"))))
     assert text.count("Is it known?") == 1
     assert text.count('class="question"') == 1
@@ -136,7 +138,8 @@ def test_null_distribution_shows_populations_rates_and_rule(make, finding_of, mo
     assert "False alarms: 1 of 200 targets (0.5%, 95% interval 0.01% to 2.8%)." in plain
     assert "Rule: the 99 % point of the clean populations" in plain
     monkeypatch.setattr(html, "null_distribution", lambda check: None)
-    assert "Where the tolerance comes from" not in page(make(findings=(finding_of("a.b"),), errors=()))
+    assert "Not calibrated" in page(make(findings=(finding_of("a.b"),), errors=()))
+    assert "Not calibrated" not in page(make(findings=(finding_of("a.b", "not_applicable"),), errors=()))
 
 
 def test_five_findings_with_all_evidence_stay_under_a_quarter_of_three_megabytes(report, make, finding_of):
@@ -146,8 +149,8 @@ def test_five_findings_with_all_evidence_stay_under_a_quarter_of_three_megabytes
 
 
 def test_long_tables_are_cut_and_say_so(make, finding_of):
-    from cnnaudit import evidence
-    from cnnaudit.findings import Location
+    from cnnaudit.core import evidence
+    from cnnaudit.core.findings import Location
 
     rows = [[f"class {k}", k] for k in range(100)]
     places = tuple(Location(k / 1000, class_name=f"name {k}") for k in range(100))

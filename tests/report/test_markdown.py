@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.report import markdown, write_step_summary
-from cnnaudit.report.markdown import LIMIT, escape
+from cnnaudit.report._markdown import LIMIT, escape
 
 
 def rendered(text: str) -> str:
@@ -55,15 +55,17 @@ def test_no_mention_no_issue_link_no_bare_address():
 def test_hostile_report_has_only_our_tags(hostile_report):
     page = rendered(markdown([hostile_report, hostile_report]))
     tags = set(re.findall(r"</?(\w+)", page))
-    assert tags <= {"h1", "h2", "h3", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
+    blocks = {"p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "details", "summary"}
+    assert tags <= blocks | {"h1", "h2", "h3", "strong"}
     assert page.count("<td") == page.count("</td>")
 
 
 def test_tells_failures_in_full(report):
     text = markdown([report])
-    assert text.startswith("## ✗ tumour-v7\n\n**Of 8 checks, 1 failed, 1 crashed and 1 is inconclusive.**")
+    verdict = "6 gates: 3 ok, 1 failed, 1 undecided, 1 expected failure. 1 check crashed."
+    assert text.startswith(f"## ✗ tumour-v7\n\n**{verdict}**")
     assert "**What to do:** Train with the variation" in text
-    assert "About 1,840 images would decide" in text
+    assert "**Undecided:** Undecided after 500 images; the quick profile stops there." in text
     assert "Expected: same patient, two visits" in text
     assert "<summary>3 passed, 1 not applicable</summary>" in text
 
@@ -86,7 +88,7 @@ def test_step_summary_is_cut_between_findings_and_says_so(make, finding_of, tmp_
     path.write_bytes(b"x" * 300_000)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     many = tuple(finding_of(f"a.b{k}", "fail", summary="é" * 550) for k in range(1500))
-    write_step_summary([make(findings=many)])
+    write_step_summary([make(findings=many, predictions=None)])
     text = path.read_bytes()[300_000:].decode("utf-8")
     assert 300_000 < path.stat().st_size < 1024 * 1024
     assert path.stat().st_size > LIMIT - 5000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.errors import AuditError
-from cnnaudit.expectations import Expectation
+from cnnaudit.core.errors import AuditError
+from cnnaudit.core.expectations import Expectation
 from cnnaudit.report import Report, describe, environment, load_report
 from cnnaudit.target import AuditTarget
 
@@ -30,7 +30,7 @@ def test_outcomes_follow_the_table(report):
         "behavior.claimed_accuracy": "inconclusive",
         "dataset.leakage": "expected",
         "padding.uneven_application": "trait",
-        "dataset.border_shortcut": "passed",
+        "shortcut.place": "passed",
         "dataset.constant_class": "passed",
         "padding.blind_spot": "passed",
         "dataset.metadata_shortcut": "skipped",

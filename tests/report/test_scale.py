@@ -74,10 +74,3 @@ def test_degenerate_populations(finding_of):
     assert len(populations(zero, exact)["rows"][0]["bars"]) == 1
     assert populations(None, exact) is None
     assert populations({"populations": []}, exact) is None
-
-
-def test_a_finding_of_a_part_shows_the_populations_of_that_part(finding_of):
-    rows = [{"name": f"x [{part}]", "kind": "clean", "statistics": [0.0], "verdicts": {}} for part in ("a", "b")]
-    shown = populations({"populations": rows, "false_alarms": None, "power": None}, finding_of("d.e[a]"))
-    assert len(shown["rows"]) == 1
-    assert len(populations({"populations": rows}, finding_of("d.e[other]"))["rows"]) == 2

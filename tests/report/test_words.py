@@ -7,11 +7,10 @@ import importlib
 
 import pytest
 
-from cnnaudit.report import Report
-from cnnaudit.report.words import basis, headline, judgement, listed, number, printable, status, would_decide
+from cnnaudit.report.words import basis, judgement, listed, number, printable, would_decide
 
 
-@pytest.mark.parametrize("name", ["compare", "markdown", "model", "paths", "words", "write"])
+@pytest.mark.parametrize("name", ["_compare", "_markdown", "model", "paths", "verdict", "words", "write"])
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(f"cnnaudit.report.{name}")).failed == 0
 
@@ -48,8 +47,23 @@ def test_basis_gives_tiny_p_values_a_bound(finding_of):
     assert basis(finding_of("a.b", p_value=0.0314)).endswith("p = 0.031")
 
 
+def test_would_decide_names_the_profile_that_looks_at_more(finding_of):
+    def told(**changes):
+        return would_decide(finding_of("a.b", "inconclusive", **changes))
+
+    stops = "Undecided after 500 images; the quick profile stops there. Run with --profile "
+    assert told(needed_n=1840) == f"{stops}standard."
+    assert told(needed_n=2001) == f"{stops}deep."
+    assert told(needed_n=1840, profile="deep") == "Undecided after 500 images; no profile looks at more."
+    assert told(needed_n=1840, profile="of another version") == "About 1,840 images would decide; this run had 500."
+    assert told(needed_n=9, n=5, n_unit="seeds") == "About 9 seeds would decide; this run had 5."
+
+
 def test_would_decide_admits_what_nothing_decides(finding_of):
-    assert would_decide(finding_of("a.b", "inconclusive", needed_n=None)).startswith("It lies on the tolerance")
+    tied = finding_of("a.b", "inconclusive", needed_n=None, statistic=0.02)
+    assert would_decide(tied) == "It lies on the tolerance: more images need not decide."
+    few = finding_of("a.b", "inconclusive", needed_n=None)
+    assert would_decide(few) == "Undecided after 500 images; it takes more images, or a larger profile."
 
 
 def test_listed():
@@ -58,12 +72,3 @@ def test_listed():
 
 def test_printable_keeps_other_scripts():
     assert printable("שלום 漢字 é\tx\u2028y") == "שלום 漢字 é x y"
-
-
-def test_a_trait_that_could_not_be_told_makes_no_report_inconclusive(finding_of):
-    trait = finding_of("fidelity.lime", "inconclusive", gate=False)
-    gate = finding_of("dataset.leakage", "inconclusive")
-    assert status(Report({"name": "demo"}, findings=(trait,))) == "passed"
-    assert headline(Report({"name": "demo"}, findings=(trait,))).endswith("; 1 undecided trait noted.")
-    assert status(Report({"name": "demo"}, findings=(trait, gate))) == "inconclusive"
-    assert headline(Report({"name": "demo"}, findings=(trait, gate))) == "Of 2 checks, 1 is inconclusive."

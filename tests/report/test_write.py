@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.errors import AuditError
+from cnnaudit.core.errors import AuditError
 from cnnaudit.report import folder_name, load_report, write_index, write_report
 from cnnaudit.report.write import json_text
 

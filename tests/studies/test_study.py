@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from cnnaudit.errors import AuditError, DataError
+from cnnaudit.core.errors import AuditError, DataError
 from cnnaudit.studies import STUDIES, study_named
 from cnnaudit.studies.study import Effort, Study, conduct
 

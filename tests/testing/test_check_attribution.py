@@ -9,7 +9,7 @@ import torch
 
 from cnnaudit.attribution import grad_cam, gradient
 from cnnaudit.attribution.methods import METHODS, Method
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.testing import ATTRIBUTION_CHECKS, NotConformingError, check_attribution
 
 

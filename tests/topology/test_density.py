@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.topology import density_filter
 
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.topology import MapperGraph, circular_coordinates, graph_loops, loops, mapper
-from cnnaudit.topology.graph_loops import loops_over_covers, stable_loop
+from cnnaudit.topology._graph_loops import loops_over_covers, stable_loop
 from cnnaudit.topology.homology import landmarks
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')

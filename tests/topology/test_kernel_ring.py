@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.topology import ring
-from cnnaudit.topology.looks import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
-from cnnaudit.topology.ring import around
-from cnnaudit.topology.turned_edges import turned_edges
+from cnnaudit.topology._ring import around
+from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, Settings, directions, gaussian_like, student_like
+from cnnaudit.topology.synthetic_ring import synthetic_ring
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')
 
@@ -18,7 +18,7 @@ FEW = {"draws": 3, "resamples": 9, "settings": Settings(landmarks=120)}
 
 @pytest.fixture(scope="module")
 def bent():
-    points = turned_edges(1500, 2.0, np.random.default_rng(0))
+    points = synthetic_ring(1500, 2.0, np.random.default_rng(0))
     return points, ring(points, **FEW)
 
 
@@ -30,7 +30,7 @@ def test_a_bent_ring_is_beyond_both_nulls(bent):
 
 def test_its_coordinate_is_the_angle_of_the_edges():
     rng = np.random.default_rng(1)
-    points = turned_edges(1500, 4.0, rng)
+    points = synthetic_ring(1500, 4.0, rng)
     angle = np.random.default_rng(1).uniform(0, 2 * np.pi, 1500)
     found = ring(points, **FEW).coordinates
     known = np.isfinite(found)
@@ -48,7 +48,7 @@ def test_kernels_around_the_ring_turn_with_it(bent):
 
 
 def test_a_plane_ring_is_beyond_noise_and_not_beyond_its_covariance():
-    found = ring(turned_edges(1500, 2.0, np.random.default_rng(0), "plane"), describe=False, **FEW)
+    found = ring(synthetic_ring(1500, 2.0, np.random.default_rng(0), "plane"), describe=False, **FEW)
     assert found.p_values[NOISE] == 0.1 and found.p_values[GAUSSIAN] > 0.1
     assert found.relative > 0.5 and abs(found.excess) < 0.1 and found.nearest != NOISE
 
@@ -78,7 +78,7 @@ def test_neither_scale_nor_brightness_of_kernels_counts(bent):
 
 def test_constant_kernels_are_left_out_and_said():
     points = np.concatenate(
-        [np.zeros((50, 9)), np.full((50, 9), 3.0), turned_edges(300, 4.0, np.random.default_rng(0))]
+        [np.zeros((50, 9)), np.full((50, 9), 3.0), synthetic_ring(300, 4.0, np.random.default_rng(0))]
     )
     found = ring(points, **FEW)
     assert found.left_out == 100 and found.kernels == 400 and found.dense.min() >= 100
@@ -120,7 +120,7 @@ def test_without_ripser_the_extra_is_named(monkeypatch):
 
 
 def test_the_covariance_of_the_null_is_that_of_the_kernels():
-    points = turned_edges(2000, 1.0, np.random.default_rng(0)) @ np.diag(np.arange(1.0, 10)) + 2
+    points = synthetic_ring(2000, 1.0, np.random.default_rng(0)) @ np.diag(np.arange(1.0, 10)) + 2
     drawn = gaussian_like(points)(200_000, np.random.default_rng(1))
     assert np.allclose(drawn.mean(0), points.mean(0), atol=0.05)
     assert np.allclose(np.cov(drawn.T), np.cov(points.T), rtol=0.05, atol=0.05)

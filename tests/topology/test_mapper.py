@@ -8,10 +8,10 @@ import pytest
 from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.topology import mapper
-from cnnaudit.topology.cover import cover
-from cnnaudit.topology.density_clusters import density_clusters
+from cnnaudit.topology._mapper import cover
+from cnnaudit.topology.dbscan import dbscan
 
 
 def kernels(n: int, scale: str, seed: int = 0) -> np.ndarray:
@@ -54,30 +54,30 @@ def test_a_constant_lens_is_one_box_for_each_interval():
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 8])
 @pytest.mark.parametrize("most", [48, 0])
 def test_clusters_are_those_of_scikit_learn(monkeypatch, eps, min_samples, most):
-    monkeypatch.setattr("cnnaudit.topology.density_clusters.DENSE", most)  # 0: every group by its forest
+    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", most)  # 0: every group by its forest
     rng = np.random.default_rng(int(eps * 10) + min_samples)
     points = np.concatenate([rng.normal(center, 0.4, (60, 3)) for center in (0, 2, 4)])[rng.permutation(180)]
     group = np.sort(rng.permutation(180)[:150])
     labels = DBSCAN(eps=eps, min_samples=min_samples).fit_predict(points[group])
     expected = [group[labels == k].tolist() for k in range(labels.max() + 1)]
-    assert [cluster.tolist() for cluster in density_clusters(points, [group], eps, min_samples)] == expected
+    assert [cluster.tolist() for cluster in dbscan(points, [group], eps, min_samples)] == expected
 
 
 @pytest.mark.parametrize("most", [48, 0])
 def test_points_exactly_eps_apart_are_neighbors(monkeypatch, most):
-    monkeypatch.setattr("cnnaudit.topology.density_clusters.DENSE", most)
+    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", most)
     grid = np.array(list(itertools.product(range(6), repeat=2))) + 1000.0
-    (cluster,) = density_clusters(grid, [np.arange(36)], eps=1.0, min_samples=5)
+    (cluster,) = dbscan(grid, [np.arange(36)], eps=1.0, min_samples=5)
     assert len(cluster) == 32  # the four corners have two neighbors, and no core point beside them
-    assert density_clusters(grid, [np.arange(36)], eps=1.0 - 1e-9, min_samples=2) == []
+    assert dbscan(grid, [np.arange(36)], eps=1.0 - 1e-9, min_samples=2) == []
 
 
 @pytest.mark.parametrize("most", [48, 0])
 @pytest.mark.parametrize("first", ["left", "right"])
 def test_a_point_between_two_clusters_joins_the_first(monkeypatch, most, first):
-    monkeypatch.setattr("cnnaudit.topology.density_clusters.DENSE", most)
+    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", most)
     line = np.array([0.0, 0.1, 0.2, 0.3, 1.25, 2.1, 2.2, 2.3, 2.4])[:: 1 if first == "left" else -1, None]
-    clusters = density_clusters(line, [np.arange(9)], eps=1.0, min_samples=5)
+    clusters = dbscan(line, [np.arange(9)], eps=1.0, min_samples=5)
     assert [cluster.tolist() for cluster in clusters] == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
 
 
@@ -163,3 +163,15 @@ def test_a_hundred_thousand_kernels_take_less_than_100_megabytes():
     finally:
         tracemalloc.stop()
     assert graph.nodes and peak < 100e6
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("dense", [0, 48])
+def test_ties_at_eps_are_those_of_scikit_learn(monkeypatch, seed, dense):
+    monkeypatch.setattr("cnnaudit.topology.dbscan.DENSE", dense)
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 5, (rng.integers(20, 120), rng.integers(1, 12))) * (1.0 if seed % 2 else 0.1)
+    eps, least = (np.sqrt(2) if seed % 2 else 0.2), int(rng.integers(1, 6))
+    labels = DBSCAN(eps=eps, min_samples=least).fit_predict(points)
+    expected = [np.flatnonzero(labels == k).tolist() for k in range(labels.max() + 1)]
+    assert [c.tolist() for c in dbscan(points, [np.arange(len(points))], eps, least)] == expected

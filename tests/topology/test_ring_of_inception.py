@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnaudit.topology import mapper, ring
-from cnnaudit.topology.looks import GAUSSIAN, NOISE, STUDENT, Settings, directions
+from cnnaudit.topology.nulls import GAUSSIAN, NOISE, STUDENT, Settings, directions
 
 DATA = os.environ.get("CNNAUDIT_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="CNNAUDIT_DATA names no folder with real weights")

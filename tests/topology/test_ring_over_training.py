@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.topology import over_training, ring
-from cnnaudit.topology.looks import Settings
-from cnnaudit.topology.turned_edges import turned_edges
+from cnnaudit.topology.nulls import Settings
+from cnnaudit.topology.synthetic_ring import synthetic_ring
 from cnnaudit.training import fit
 
 pytest.importorskip("ripser", reason='persistent homology needs "cnnaudit[topology]"')
@@ -17,7 +17,7 @@ FEW = {"draws": 1, "resamples": 5, "settings": Settings(landmarks=80)}
 
 def test_each_checkpoint_is_asked_as_ring_would_be_in_the_order_of_the_epochs():
     rng = np.random.default_rng(0)
-    states = {8: turned_edges(600, 4.0, rng), 0: rng.normal(size=(600, 9))}
+    states = {8: synthetic_ring(600, 4.0, rng), 0: rng.normal(size=(600, 9))}
     course = over_training(states, **FEW)
     assert course.epochs == (0, 8)
     for k, epoch in enumerate(course.epochs):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from cnnaudit.core.errors import DataError
 from cnnaudit.data import shapes
-from cnnaudit.errors import DataError
 from cnnaudit.models import minimum
 from cnnaudit.training import fit
-from cnnaudit.training.fit import glorot
+from cnnaudit.training._fit import glorot
 
 
 @pytest.fixture(autouse=True)

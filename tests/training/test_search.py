@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
+import os
 
 import joblib
 import numpy as np
 import pytest
 
+from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.data import reference
-from cnnaudit.data.shrink import label_ceiling, shrink
-from cnnaudit.errors import DataError, ModelError
+from cnnaudit.target.shrink import label_ceiling, shrink
 from cnnaudit.training import Architecture, grid, named_grid, search
-from cnnaudit.training import work as working
-from cnnaudit.training.answer import Summary, summarize
+from cnnaudit.training import executor as working
+from cnnaudit.training.executor import tasks
 from cnnaudit.training.results import COLUMNS, Results, Row, as_csv, key_of
-from cnnaudit.training.tasks import tasks
+from cnnaudit.training.summary import Summary, summarize
 
 GRID = grid(size=28, kernel=(2, 3), cells=(1, 2), pooling=("average",), learning_rate=(0.03,))
 
@@ -276,3 +278,25 @@ def test_the_longest_training_of_an_architecture_is_what_counts():
     assert isinstance(summary, Summary)
     assert (summary.given, summary.reached) == (50, 0)
     assert len({key_of(row) for row in rows}) == 4
+
+
+def test_a_disk_that_takes_a_part_of_a_line_leaves_whole_lines(tmp_path, monkeypatch):
+    kept = Results(tmp_path / "search.csv", "s")
+    rows = [Row("s", "screen", 0, Architecture(), seed, 0, 0, 8, 8, 0.5, 0.5, "trained", 0.0) for seed in (0, 1)]
+    kept.add(rows[:1])
+    before = kept.path.read_bytes()
+    plain, parts = os.write, []
+
+    def nearly_full(descriptor, content):
+        parts.append(len(content))
+        if len(parts) > 1:
+            raise OSError(errno.ENOSPC, "full")
+        return plain(descriptor, content[:10])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="full"):
+        kept.add(rows[1:])
+    monkeypatch.setattr(os, "write", lambda descriptor, content: plain(descriptor, content[:10]))
+    assert kept.path.read_bytes() == before
+    kept.add(rows[1:])
+    assert len(Results(kept.path, "s").rows) == 2

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
+from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.data import shapes
-from cnnaudit.errors import DataError, ModelError
 from cnnaudit.models import minimum
 from cnnaudit.training import fit, train_stacked
-from cnnaudit.training.fit import glorot
-from cnnaudit.training.pooled_convolution import patches_of, without_repeats
-from cnnaudit.training.stacked_any import AnyArchitecture
-from cnnaudit.training.stacked_loop import Plan, Trained, train_stack
-from cnnaudit.training.stacked_minimum import MinimumModels, design_of
+from cnnaudit.training._fit import glorot
+from cnnaudit.training.stacked.any import AnyArchitecture
+from cnnaudit.training.stacked.loop import Plan, Trained, train_stack
+from cnnaudit.training.stacked.minimum import MinimumModels, design_of
+from cnnaudit.training.stacked.pooled_convolution import patches_of, without_repeats
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -164,7 +164,7 @@ def test_patches_are_the_same_stored_or_cut_anew(few: Arrays, monkeypatch: pytes
         return minimum(pool=9)
 
     stored = train_stacked(build, few, seeds=2, epochs=2)
-    monkeypatch.setattr("cnnaudit.training.stacked_minimum._STORED_PATCHES", 0)
+    monkeypatch.setattr("cnnaudit.training.stacked.minimum._STORED_PATCHES", 0)
     anew = train_stacked(build, few, seeds=2, epochs=2)
     assert torch.allclose(stored.states["conv.weight"], anew.states["conv.weight"], atol=1e-6)
 

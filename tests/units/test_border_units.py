@@ -9,11 +9,12 @@ from scipy.stats import ks_2samp
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.statistics import derive_seed
 from cnnaudit.interventions import LayerError, padding_rule, record
 from cnnaudit.models import lenet
-from cnnaudit.statistics import derive_seed
 from cnnaudit.units import LayerKernels
+from cnnaudit.units._noise_padding import noise_padding
 from cnnaudit.units.border import (
     border_aware,
     border_distances,
@@ -22,7 +23,6 @@ from cnnaudit.units.border import (
     permuted,
     permuted_distances,
 )
-from cnnaudit.units.duality import duality
 
 
 def by_definition(weights):
@@ -144,7 +144,7 @@ def test_noise_silences_planted_units_and_not_those_that_answer_everywhere():
     model = planted()
     with torch.no_grad():
         model[0].weight[4:8] = 0.1  # a blur
-    found = duality(model, torch.rand(12, 8, 14, 14), "0")
+    found = noise_padding(model, torch.rand(12, 8, 14, 14), "0")
     assert found.confirmed[:4].all() and set(found.sides[:4]) == {"left"} and found.images == 6
     assert (found.border[:4] > 5 * found.interior[:4]).all()
     assert not found.specific[4:8].any() and not found.silenced[4:8].any() and found.kept[4:8].all()
@@ -157,7 +157,7 @@ def test_the_numbers_of_the_experiment_by_hand():
         model[0].weight.copy_(torch.tensor([-1.0, 1.0, 0.0]).view(1, 1, 1, 3))
     images = torch.full((4, 1, 5, 5), 0.5)
     images[:, :, 0, 0] = 0.25  # a range for the noise: .25 to .5
-    found = duality(model, images, "0")
+    found = noise_padding(model, images, "0")
     assert found.sides.tolist() == ["left"]
     assert found.border[0] == pytest.approx((0.25 + 4 * 0.5) / 5)
     assert found.interior[0] == pytest.approx(0.25 / 15)
@@ -183,7 +183,7 @@ def test_one_pass_tells_what_a_pass_with_replaced_padding_would():
     model, images = nn.Sequential(nn.Conv2d(1, 3, 1), Block()).eval(), torch.rand(8, 1, 15, 15)
     with torch.no_grad():
         model[1].norm.bias += 0.3
-    found = duality(model, images, "1.conv", seed=2)
+    found = noise_padding(model, images, "1.conv", seed=2)
     generator = torch.Generator().manual_seed(derive_seed(2, "1.conv", "duality"))
     with (
         padding_rule("noise", model=model, layers=["1.conv"], generator=generator),
@@ -205,22 +205,26 @@ def test_one_pass_tells_what_a_pass_with_replaced_padding_would():
 def test_the_model_is_left_as_it_was_and_the_seed_decides():
     model, images = planted().train(), torch.rand(6, 8, 9, 9)
     state = torch.get_rng_state()
-    first, second, other = duality(model, images, "0"), duality(model, images, "0"), duality(model, images, "0", seed=1)
+    first, second, other = (
+        noise_padding(model, images, "0"),
+        noise_padding(model, images, "0"),
+        noise_padding(model, images, "0", seed=1),
+    )
     assert model.training and not model[0]._forward_hooks and torch.equal(state, torch.get_rng_state())
     np.testing.assert_array_equal(first.noise_padding, second.noise_padding)
     assert (first.noise_padding != other.noise_padding).any()
-    np.testing.assert_array_equal(duality(model, images, "0", [5, 2]).border, first.border[[5, 2]])
+    np.testing.assert_array_equal(noise_padding(model, images, "0", [5, 2]).border, first.border[[5, 2]])
 
 
 def test_experiments_that_make_no_sense_are_refused():
     model, images = planted(), torch.rand(4, 8, 9, 9)
     with pytest.raises(UnsupportedError, match="layer 2: puts no padding"):
-        duality(model, images, "2")
+        noise_padding(model, images, "2")
     with pytest.raises(UnsupportedError, match="reaches every position"):
-        duality(model, torch.rand(4, 8, 2, 2), "0")
+        noise_padding(model, torch.rand(4, 8, 2, 2), "0")
     with pytest.raises(LayerError, match="no 2-d convolution of a pass is called 'conv'"):
-        duality(model, images, "conv")
+        noise_padding(model, images, "conv")
     with pytest.raises(DataError, match="units 0 to 39, got"):
-        duality(model, images, "0", [40])
+        noise_padding(model, images, "0", [40])
     with pytest.raises(DataError, match="at least 2 images"):
-        duality(model, images[:1], "0")
+        noise_padding(model, images[:1], "0")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units import LayerKernels, cluster, cluster_count, normalized
-from cnnaudit.units.cluster_count import condensed
+from cnnaudit.units._cluster_count import condensed
 from cnnaudit.units.clustering import by_size
 
 
@@ -49,7 +49,7 @@ def test_a_ring_is_one_cluster():
 
 
 def test_null_rows_keep_norm_mean_and_covariance():
-    from cnnaudit.units.cluster_count import _unclustered
+    from cnnaudit.units._cluster_count import _unclustered
 
     cloud = rows(lumps(3, units=50))
     draw = _unclustered(cloud, np.random.default_rng(0))
@@ -162,7 +162,7 @@ def test_labels_by_size():
 
 
 def test_figures_are_drawn():
-    from cnnaudit.pages import cluster_figures
+    from cnnaudit.pages.kernels import cluster_figures
     from cnnaudit.report.figures import svg
 
     for found in (cluster(lumps(3, units=24), embed=False), cluster(lumps(1, units=1), embed=False)):

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import beta, kstest
 from torch import nn
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units import color_blind
 from cnnaudit.units.color import (
     RESPONSE,

@@ -9,7 +9,7 @@ from torch import nn
 from cnnaudit.models import lenet
 from cnnaudit.models.untrained import untrained_twin
 from cnnaudit.units import dead
-from cnnaudit.units.dead import firing, firing_bound
+from cnnaudit.units._dead import firing, firing_bound
 
 
 def planted():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units import LayerKernels
-from cnnaudit.units.duplicates import SYMMETRIES, copies, duplicates, likeness
+from cnnaudit.units._duplicates import SYMMETRIES, copies, duplicates, likeness
 
 
 def changed(unit, k):

@@ -12,7 +12,7 @@ import torch
 from cnnaudit.models.untrained import untrained_twin
 from cnnaudit.units import color_blind, dead, kernels
 from cnnaudit.units.color import RESPONSE, WEIGHTS, color_agreement, hue_sensitivity, kernel_color
-from cnnaudit.units.noise import noise_p_values
+from cnnaudit.units.untrained import noise_p_values
 
 DATA = os.environ.get("CNNAUDIT_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="CNNAUDIT_DATA names no folder with real weights and photographs")

@@ -6,10 +6,10 @@ import torch
 from scipy.stats import kstest
 from torch import nn
 
-from cnnaudit.errors import DataError
+from cnnaudit.core.errors import DataError
 from cnnaudit.models import lenet
 from cnnaudit.units import LayerKernels, untrained
-from cnnaudit.units.noise import high_frequencies, noise_p_values
+from cnnaudit.units.untrained import high_frequencies, noise_p_values
 
 SHAPES = {"spatial": (80, 6, 3, 3), "depthwise": (80, 1, 5, 5), "pointwise": (80, 40, 1, 1)}
 
@@ -65,7 +65,7 @@ def test_little_training_leaves_noise_and_more_leaves_less():
     shares = [
         float(noise_p_values([LayerKernels("step", start + step * change)])[0].noise.mean()) for step in (0, 0.4, 1, 3)
     ]
-    assert shares == sorted(shares, reverse=True) and shares[0] > 0.9 and shares[-1] < 0.02
+    assert shares == sorted(shares, reverse=True) and shares[0] > 0.8 and shares[-1] < 0.02
 
 
 def test_zeros_and_layers_without_a_test_say_nothing():
@@ -86,7 +86,7 @@ def test_a_sample_of_units_is_a_sample_and_repeats():
 def test_the_table_of_a_network_leaves_out_what_cannot_be_asked():
     net = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 32, 3))
     (row,) = untrained(net)
-    assert row.layer == "1" and row.null == 0.95 and row.share > 0.7
+    assert row.layer == "1" and row.null == 0.9 and row.share > 0.7
     assert len(untrained(lenet())) == 2
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.models import lenet
-from cnnaudit.units.responses import measure, outlets
+from cnnaudit.units.responses import all_outlets, measure, outlets
 
 
 class Branches(nn.Module):
@@ -75,3 +75,54 @@ def test_what_cannot_be_asked_is_refused():
     net.batch = 4
     with pytest.raises(UnsupportedError, match="batches of 4 images only"):
         measure(net, torch.rand(4, 1, 28, 28), chosen, lambda v: v[0], versions=lambda x: torch.stack([x, x]))
+
+
+class Tokens(nn.Module):
+    """A patch embedding and the MLP of a transformer, with a bias that is computed once for all images."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.up, self.down, self.head = nn.Conv2d(1, 4, 2, 2), *(nn.Linear(*s) for s in SIZES)
+        self.bias = nn.Sequential(nn.Linear(2, 5), nn.ReLU())
+
+    def forward(self, x):
+        tokens = self.embedding(x).flatten(2).transpose(1, 2) + self.bias(torch.ones(1, 1, 2))[..., :4]
+        return self.head((tokens + self.down(functional.gelu(self.up(tokens)))).mean(1))
+
+
+SIZES = (4, 6), (6, 4), (4, 2)
+
+
+def test_the_mlps_of_a_transformer_are_read_token_by_token():
+    torch.manual_seed(0)
+    net, images = Tokens().eval(), torch.rand(3, 1, 6, 6)
+    found = outlets(net, images)
+    assert [(o.layer, o.units, o.rectified) for o in found] == [("embedding", 4, False), ("up", 6, True)]
+    assert [o.layer for o in all_outlets(net, images)] == ["embedding", "up", "down", "head"]
+    with torch.no_grad():
+        tokens = net.embedding(images).flatten(2).transpose(1, 2) + net.bias(torch.ones(1, 1, 2))[..., :4]
+        expected = functional.gelu(net.up(tokens)).amax(1)
+    highest = measure(net, images, found, lambda answers: answers[0].amax(2))[1]
+    np.testing.assert_allclose(highest, expected.numpy(), atol=1e-6)
+
+
+def test_activations_behind_pooling_and_dropout_are_the_layers_own_and_softplus_is_none():
+    layers = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Dropout2d(), nn.ReLU(), nn.Conv2d(2, 3, 2), nn.Softplus()
+    found = outlets(nn.Sequential(*layers).eval(), torch.rand(1, 1, 8, 8))
+    assert [(o.layer, o.call, o.before, o.rectified) for o in found] == [
+        ("0", "3/relu:1", "0/conv2d:1", True),
+        ("4", "4/conv2d:1", "4/conv2d:1", False),
+    ]
+
+
+def test_an_activation_of_the_layers_own_output_is_found_beside_a_pooled_branch():
+    class Branch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x):
+            x = self.layer(x)
+            return functional.max_pool2d(x, 2).mean((2, 3)) + x.relu().mean((2, 3))
+
+    assert outlets(Branch(), torch.rand(1, 1, 8, 8))[0].call == "/relu:1"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnaudit.errors import DataError, UnsupportedError
+from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units.signs import sign_agreement
 
 

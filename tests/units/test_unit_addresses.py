@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import UnsupportedError
+from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError, calls, record
 from cnnaudit.models import googlenet, lenet
-from cnnaudit.units import unit_address, unit_addresses
+from cnnaudit.units import named_unit, named_units
 
 
 class Joined(nn.Module):
@@ -30,7 +30,7 @@ class Joined(nn.Module):
 
 def test_channels_of_nested_concatenations():
     model, image = nn.Sequential(Joined(), nn.ReLU()), torch.rand(2, 3, 9, 9)
-    found = unit_addresses(model, image, "0")
+    found = named_units(model, image, "0")
     made = [(unit.convolution, unit.unit, unit.kernel, unit.branch) for unit in found[:11]]
     assert made == [
         *(("0.one", k, (1, 1), 0) for k in range(4)),
@@ -39,21 +39,21 @@ def test_channels_of_nested_concatenations():
     ]
     assert found[11:] == [None] * 4  # the sum
     assert found[4].through == ("batch_norm", "relu") and found[8].through == ("max_pool2d",)
-    assert unit_address(model, image, "1_5") == unit_addresses(model, image, "1")[5]
-    assert unit_address(model, image, "1_5").through == ("batch_norm", "relu", "relu")
-    assert unit_address(model, image, "0.three_2").branch is None
+    assert named_unit(model, image, "1_5") == named_units(model, image, "1")[5]
+    assert named_unit(model, image, "1_5").through == ("batch_norm", "relu", "relu")
+    assert named_unit(model, image, "0.three_2").branch is None
 
 
 def test_googlenet_by_the_values_of_a_pass():
     torch.manual_seed(0)
     model, image = googlenet(10).eval(), torch.rand(1, 3, 64, 64)
-    unit = unit_address(model, image, "mixed4b_407")
+    unit = named_unit(model, image, "mixed4b_407")
     assert (unit.convolution, unit.unit, unit.kernel, unit.branch) == ("mixed4b.5x5", 407 - 160 - 224, (5, 5), 2)
     assert unit.name == "mixed4b_407"
     names = ["mixed4b", *(f"mixed4b.{part}" for part in ("1x1", "3x3", "5x5", "pool_reduce"))]
     with record(model, names) as values, torch.no_grad():
         model(image)
-    for channel, unit in enumerate(unit_addresses(model, image, "mixed4b")):
+    for channel, unit in enumerate(named_units(model, image, "mixed4b")):
         assert torch.equal(values["mixed4b"][:, channel], values[unit.convolution][:, unit.unit].relu())
 
 
@@ -62,13 +62,13 @@ def test_inception_v3_of_torchvision():
 
     model = inception_v3(weights=None, aux_logits=False, init_weights=False).eval()
     image = torch.rand(1, 3, 75, 75)
-    unit = unit_address(model, image, "Mixed_5b_100")
+    unit = named_unit(model, image, "Mixed_5b_100")
     assert (unit.convolution, unit.unit, unit.kernel) == ("Mixed_5b.branch5x5_2.conv", 36, (5, 5))
     part = nn.Sequential(OrderedDict((name, model.get_submodule(name)) for name in ("Mixed_5d", "Mixed_6a")))
-    pooled = unit_address(part, torch.rand(1, 288, 9, 9), "Mixed_6a_767")  # the last branch pools the layer before it
+    pooled = named_unit(part, torch.rand(1, 288, 9, 9), "Mixed_6a_767")  # the last branch pools the layer before it
     assert pooled.convolution == "Mixed_5d.branch_pool.conv" and pooled.through[-1] == "max_pool2d"
     part = nn.Sequential(OrderedDict(Mixed_7b=model.Mixed_7b))
-    found = unit_addresses(part, torch.rand(1, 1280, 3, 3), "Mixed_7b")
+    found = named_units(part, torch.rand(1, 1280, 3, 3), "Mixed_7b")
     assert (found[700].convolution, found[700].unit) == ("Mixed_7b.branch3x3_2a.conv", 380)  # joined of two already
     assert found[704].kernel == (3, 1)
 
@@ -77,20 +77,20 @@ def test_an_exported_graph_has_the_addresses_of_its_model():
     model, image = Joined().eval(), torch.rand(1, 3, 9, 9)
     graph = torch.export.export(nn.Sequential(model), (image,)).module()
     name = next(call.name for call in reversed(calls(graph, image)) if call.kind == "cat")
-    made = [unit and (unit.convolution, unit.unit) for unit in unit_addresses(graph, image, name)]
-    expected = [unit and (f"0.{unit.convolution}", unit.unit) for unit in unit_addresses(model, image, "/cat:2")]
+    made = [unit and (unit.convolution, unit.unit) for unit in named_units(graph, image, name)]
+    expected = [unit and (f"0.{unit.convolution}", unit.unit) for unit in named_units(model, image, "/cat:2")]
     assert made == expected
 
 
 def test_names_that_are_no_units():
     model, image = nn.Sequential(Joined()), torch.rand(1, 3, 9, 9)
     with pytest.raises(UnsupportedError, match="expected the name of a layer, an underscore"):
-        unit_address(model, image, "mixed4b")
+        named_unit(model, image, "mixed4b")
     with pytest.raises(UnsupportedError, match="has 15 channels, 0 to 14"):
-        unit_address(model, image, "0_15")
+        named_unit(model, image, "0_15")
     with pytest.raises(UnsupportedError, match="not made by one convolution"):
-        unit_address(model, image, "0_12")
+        named_unit(model, image, "0_12")
     with pytest.raises(LayerError, match="no layer 'mixed4b'"):
-        unit_address(model, image, "mixed4b_1")
+        named_unit(model, image, "mixed4b_1")
     with pytest.raises(UnsupportedError, match="expected maps"):
-        unit_addresses(lenet(), torch.rand(1, 1, 28, 28), "output")
+        named_units(lenet(), torch.rand(1, 1, 28, 28), "output")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnaudit.errors import DataError, ModelError, UnsupportedError
+from cnnaudit.core.errors import DataError, ModelError, UnsupportedError
 from cnnaudit.models import lenet
 from cnnaudit.units import kernels, layer_share, normalized
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnaudit.units import copies, duality, kernels
+from cnnaudit.units import copies, kernels, noise_padding
 from cnnaudit.units.border import border_distances
 
 DATA = os.environ.get("CNNAUDIT_DATA")
@@ -54,7 +54,7 @@ def test_the_published_threshold_finds_units_of_one_line_only(inception: torch.n
 
 
 def test_noise_silences_the_units_found(inception: torch.nn.Module) -> None:
-    found = duality(inception, photographs(4), "Mixed_6d.branch7x7dbl_4.conv", [14, 18])
+    found = noise_padding(inception, photographs(4), "Mixed_6d.branch7x7dbl_4.conv", [14, 18])
     assert found.confirmed.all() and found.sides.tolist() == ["bottom", "top"]
     assert (found.border > 50 * found.interior).all()
 

@@ -1,1 +1,0 @@
-"""Whether attributions can be trusted: randomization, deletion, agreement with evidence whose place is known."""

@@ -1,1 +1,0 @@
-"""What padding does to a network: geometry, responses at the border, predictions, blind spots."""

@@ -1,0 +1,20 @@
+"""Every test draws from one seed: `--seed N` chooses it, so that a test that passes for one draw only can be found."""
+
+import random
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=0, help="seed of torch, NumPy and Python in every test (default: 0)")
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request):
+    import torch
+
+    seed = request.config.getoption("--seed")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
