@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Example:
         >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
-        dataset.constant_class...
+        behavior.claimed_accuracy...
     """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)

@@ -52,6 +52,7 @@ def smooth_grad(
 
     Example:
         >>> import torch
+        >>> from cnnaudit.attribution import gradient
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
         >>> images = torch.rand(2, 1, 2, 2)
         >>> torch.allclose(smooth_grad(net, images, 1), gradient(net, images, 1))  # a linear model
@@ -103,6 +104,7 @@ def integrated_gradients(
 
     Example:
         >>> import torch
+        >>> from cnnaudit.attribution import gradient
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
         >>> images = torch.rand(2, 1, 2, 2)
         >>> torch.allclose(integrated_gradients(net, images, 1), images * gradient(net, images, 1))  # a linear model

@@ -40,6 +40,7 @@ def lime_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: 
 
     Example:
         >>> import torch
+        >>> from cnnaudit.attribution import lime_explanation
         >>> image = torch.zeros(1, 16, 16)
         >>> image[:, :, 8:] = 1
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))

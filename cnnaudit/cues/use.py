@@ -88,6 +88,7 @@ def gain(
         UnsupportedError: fewer than 5 recipients or donors, or the budget does not hold.
 
     Example:
+        >>> import torch
         >>> from cnnaudit.cues import Window
         >>> images = torch.zeros(40, 1, 28, 28)
         >>> images[20:, :, 3:6, 3:6] = 1

@@ -16,7 +16,7 @@ def csv_tables(report: Report) -> dict[str, str]:
     """The text of each CSV file by its name, for all tables that have one.
 
     Example:
-        >>> from cnnaudit import evidence
+        >>> from cnnaudit.core import evidence
         >>> from cnnaudit.core.findings import Finding
         >>> pairs = evidence.table("Pairs", ["image", "copy"], [["a.png", "b.png"]], file="pairs.csv")
         >>> found = Finding("dataset.leakage", "demo", "pass", "Well.", statistic=0.0, evidence=(pairs,))

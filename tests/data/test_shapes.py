@@ -183,10 +183,10 @@ def test_reference_names_are_checked() -> None:
     "imports",
     [
         "import cnnaudit",
-        "import cnnaudit.data.shapes, cnnaudit.data.digits, cnnaudit.models.minimum, cnnaudit.models.lenet, "
-        "cnnaudit.training.fit",
-        "from cnnaudit.data.shapes import REFERENCES; from cnnaudit.models.minimum import minimum; "
-        "from cnnaudit.training.fit import glorot; import cnnaudit",
+        "import cnnaudit.data._shapes, cnnaudit.data._digits, cnnaudit.models._minimum, cnnaudit.models._lenet, "
+        "cnnaudit.training._fit",
+        "from cnnaudit.data._shapes import REFERENCES; from cnnaudit.models._minimum import minimum; "
+        "from cnnaudit.training._fit import glorot; import cnnaudit",
     ],
 )
 def test_names_are_functions_in_every_order_of_imports(imports: str) -> None:

@@ -69,4 +69,4 @@ def test_trained_filters_are_told_from_noise_and_those_of_the_twin_are_not(netwo
     model, twin, _ = networks
     trained, fresh = (noise_p_values(kernels(net), most=32) for net in (model, twin))
     shares = [float(np.mean([row.noise.mean() for row in rows])) for rows in (trained, fresh)]
-    assert shares[0] < 0.6 and 0.9 < shares[1] < 0.99
+    assert shares[0] < 0.6 and 0.85 < shares[1] < 0.95  # the null is 1 - ALPHA = .9

@@ -73,17 +73,12 @@ def _plant(name: str, mark: Mark, share: float = 1.0) -> Plant:
 
 def place_plants() -> list[Plant]:
     """Tags at a fixed place in one class, and in every class."""
-    white = partial(tag, offset=None, white=True)
     return [
         _plant("a tag in the corner of one class", partial(tag, offset=0)),
         _plant("a tag three pixels off the corner of one class", partial(tag, offset=3)),
         _plant("a tag in the center of one class", partial(tag, offset=None)),
+        _plant("a white tag in the center of one class", partial(tag, offset=None, white=True)),
         _plant("a tag off the corner of half of a class", partial(tag, offset=3), 0.5),
-        Plant(
-            "a white tag in the center that the network learned, and one that it did not",
-            partial(planted, mark=white),
-            partial(planted, mark=white, used=False),
-        ),
     ]
 
 

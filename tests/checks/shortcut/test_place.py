@@ -127,3 +127,9 @@ def test_a_model_at_chance_on_tagged_images_is_inconclusive(tagged):
     target = AuditTarget.from_arrays("chance", Chance(), splits, tagged.classes)
     found = place(target, confidence=CONFIDENCE)
     assert found.verdict == "inconclusive" and "every image of the search half is predicted" in found.summary
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_tag_that_the_network_did_not_learn_is_no_failure(seed):
+    found = place(planted(seed, partial(tag, offset=None, white=True), used=False), confidence=0.997)
+    assert found.verdict in ("pass", "inconclusive")  # 18 recipients cannot show that it is unused

@@ -74,7 +74,7 @@ def test_the_page_shows_the_answer_every_method_and_every_layer(four, tmp_path):
 def test_a_class_and_layers_can_be_chosen(four, tmp_path):
     text = page(digit_target(), four, tmp_path, class_name="7", layers=("1",))
     assert "What speaks for 7" in text and "1 (relu)" in text and "0 (conv2d)" not in text
-    with pytest.raises(AuditError, match=r"--class 'sevn'.*no such class; did you mean"):
+    with pytest.raises(AuditError, match=r"--class 'sevn'.*no such class"):
         page(digit_target(), four, tmp_path, class_name="sevn")
     with pytest.raises(LayerError, match="no layer 'conv1'"):
         page(digit_target(), four, tmp_path, layers=("conv1",))
@@ -113,7 +113,7 @@ def test_wrong_files_are_told(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     for name, words in (
         (tmp_path / "none.png", "there is no such file"),
-        (tmp_path / "text.png", "no image that Pillow can read"),
+        (tmp_path / "text.png", "no image that can be read"),
         (tmp_path, "there is no such file"),
         ("validation[99999]", r"has the images validation\[0\] to"),
         ("train[0]", "no 'train' split"),
