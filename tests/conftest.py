@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would take them for one module
+
+
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of torch, NumPy and Python in every test (default: 0)")
 

@@ -138,9 +138,10 @@ def _ratio(share: float) -> str:
 def chained(seed: int, relu: bool = True, pool: bool = True) -> AuditTarget:
     """A chain of modules whose last ReLU or pooling is a module of its own, right going forward and wrong going back.
 
-    `x * (x > 0)` goes back as the gradient where the deconvnet rectifies; `amax` over windows shares what comes back
+    `x * (x > 0)` goes back as the gradient where the deconvnet rectifies; `maximum` shares what comes back
     among equal values, where a pooling has one switch.
     """
+    import torch
     from torch import nn
 
     class Rectification(nn.Module):
@@ -149,7 +150,8 @@ def chained(seed: int, relu: bool = True, pool: bool = True) -> AuditTarget:
 
     class Pooling(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.unfold(2, 2, 2).unfold(3, 2, 2).amax((-1, -2))
+            rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+            return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
     last = nn.ReLU() if relu else Rectification()
     pooling = nn.MaxPool2d(2) if pool else Pooling()
