@@ -5,7 +5,6 @@ import random
 import numpy as np
 import pytest
 
-
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would take them for one module
 
 
