@@ -67,7 +67,7 @@ def test_what_is_nearest_to_the_tolerance_and_could_be_told_apart():
     assert low.detectable_effect == pytest.approx(0.0)
     assert low.needed_n in (200, 201)  # rounded up
     beyond = context().judge(0.12, (0.02, 0.16), n=4, summary="s")
-    assert beyond.needed_n == 100  # the lower half, .1, is five times the distance
+    assert beyond.needed_n in (100, 101)  # the lower half, .1, is five times the distance
     assert context().judge(0.1, (0.0, 0.2), n=100, summary="s").needed_n is None
 
 
