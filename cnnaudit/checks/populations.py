@@ -176,8 +176,10 @@ def _trained(plan: Ordinary) -> tuple[nn.Module, Mapping[str, Arrays]]:
     images, _ = splits["train"]
     shape = {"classes": len(plan.classes), "size": images.shape[2], "channels": images.shape[1]}
     architecture = partial(_architecture, plan.architecture, **shape)
-    for seed in range(plan.seed, plan.seed + 5 * _ANOTHER_TRY, _ANOTHER_TRY):
-        model = fit_once(architecture, splits["train"], seed, **_settings(plan))
+    for k in range(5):  # longer each time: few images of a rare class need more epochs
+        settings = _settings(plan)
+        settings["epochs"] *= k + 1
+        model = fit_once(architecture, splits["train"], plan.seed + k * _ANOTHER_TRY, **settings)
         if _has_learned(model, *splits["train"]):
             return model, splits
     raise DataError(f"{plan.name}: none of five trainings beats the most frequent class")
