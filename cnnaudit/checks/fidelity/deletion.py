@@ -273,7 +273,7 @@ PLANTS = [
         "a gradient of nothing but a faint ripple",
         masked_gradient,
         partial(plain, source="digits", trained=True),
-        part=("gradient", "smooth_grad", "deconvnet", "guided_backpropagation", "guided_grad_cam", "forward_backward"),
+        part=("gradient", "smooth_grad", "deconvnet", "guided_backpropagation", "forward_backward"),
     ),
 ]
 

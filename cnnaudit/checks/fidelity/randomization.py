@@ -241,16 +241,7 @@ PLANTS = [
         "an edge detector posing as saliency",
         edge_detector,
         partial(plain, source="digits", trained=True),
-        part=(
-            "gradient",
-            "smooth_grad",
-            "deconvnet",
-            "guided_backpropagation",
-            "guided_grad_cam",
-            "forward_backward",
-            "occlusion",
-            "lime",
-        ),
+        part=("gradient", "smooth_grad", "forward_backward", "occlusion", "lime"),
     ),
 ]
 
