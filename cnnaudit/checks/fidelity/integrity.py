@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
 from cnnaudit.checks.fidelity._methods import effort, judged, subject
-from cnnaudit.checks.small_targets import plain
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.core import evidence
 from cnnaudit.core.findings import Finding, Location
 
@@ -153,15 +153,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10),
-    Population("random filters and ridge regression on dataset 3.0", partial(plain, source="dataset 3.0"), 10),
-    *(
-        (
-            Population("random filters and ridge regression on mnist", partial(plain, source="mnist"), 10),
-            Population("random filters and ridge regression on cifar10", partial(plain, source="cifar10"), 10),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = ordinary(seeds=300)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks import CheckContext, Plant, check
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, proportion_interval
@@ -15,11 +16,6 @@ from cnnaudit.core.statistics import derive_seed, proportion_interval
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.small_targets import plain
-
-if TYPE_CHECKING:
     from cnnaudit.checks.fidelity._kernel_optimum import FirstLayer
     from cnnaudit.checks.fidelity._neuron_optimum import Optima, Shape
     from cnnaudit.core.evidence import Evidence
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
 
 
 COSINE = 0.99
-
-
 MOST_PIXELS = 64 * 224 * 224  # of real images that the optima are compared with
 
 
@@ -300,15 +294,10 @@ def _reversed(images: torch.Tensor) -> torch.Tensor:
     return 2 * copy - images
 
 
-_SOURCES = ("digits", "dataset 3.0", *(("mnist", "cifar10") if real.available() else ()))
-
-
 PLANTS = [
     Plant("a gradient reversal layer left in", partial(entrance, kind="reversed"), entrance, part="first_layer"),
     Plant("pixels are rounded to 16 levels", partial(entrance, kind="rounded"), entrance, part="deeper"),
 ]
 
 
-POPULATIONS = [
-    *(Population(f"LeNets on {source}", partial(plain, source=source, trained=True), 5) for source in _SOURCES),
-]
+POPULATIONS = ordinary(seeds=60)
