@@ -279,7 +279,7 @@ PLANTS = [
         scaled_figures,
     ),
 ]
-# without CIFAR-10: one to two in a hundred of its images have a copy, as Barz and Denzler (2020) report and as can be seen
+# without CIFAR-10: one or two of a hundred images have copies, as Barz and Denzler (2020) report and as can be seen
 POPULATIONS = [
     *(population for population in ordinary(seeds=300) if "cifar10" not in population.name),
     Population("scaled figures with noise (3.0)", scaled_figures, 20),
