@@ -114,7 +114,7 @@ def rectified(seed: int, arithmetic: bool) -> AuditTarget:
             x = functional.max_pool2d(self.relu(self.second(x)), 2)
             y = self.third(x)
             x = functional.relu(y, inplace=True) + x[..., 1:-1, 1:-1]
-            x = x - 1
+            x = x - x.mean((1, 2, 3), keepdim=True)
             x = x * (x > 0) if arithmetic else x.relu()
             logits: torch.Tensor = self.last(x.mean((2, 3)))
             return logits
