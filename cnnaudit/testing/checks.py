@@ -89,7 +89,7 @@ def check_null_distribution(check: Check) -> None:
 
 
 def check_plant(check: Check, plant: Plant, seed: int = 0) -> None:
-    """The planted defect fails, twice alike, and its clean twin passes."""
+    """The planted defect fails, the check's first one twice alike, and its clean twin passes."""
     for build, expected in ((plant.defect, "fail"), (plant.twin, "pass")):
         target = build(seed)
         found = _parts(ask(check, target, seed), plant.parts)
@@ -100,7 +100,7 @@ def check_plant(check: Check, plant: Plant, seed: int = 0) -> None:
             assert finding.verdict == expected, f"{finding.check}: {finding.verdict}, expected {expected} on {told}"
             assert Finding.from_json(finding.to_json()) == finding, f"{finding.check}: JSON loses something"
             assert finding.summary.rstrip()[-1:] in ".!?", f"{finding.check}: the summary is no sentence: {told}"
-        if expected == "pass":
+        if expected == "pass" or plant != check.plants[0]:
             continue
         again = _parts(ask(check, replace(target, _cache={}), seed), plant.parts)
         assert [replace(f, seconds=0.0) for f in again] == [replace(f, seconds=0.0) for f in found], (
