@@ -11,14 +11,8 @@ from PIL import Image
 from scipy import ndimage, stats
 from torch.nn import functional
 
-from cnnaudit.checks.dataset._leakage_copies import (
-    Copies,
-    aligned_similarity,
-    find_copies,
-    gray,
-    spectrum,
-    strangers_beyond,
-)
+from cnnaudit.checks.dataset._leakage_copies import Copies, find_copies, strangers_beyond
+from cnnaudit.checks.dataset._leakage_similarity import aligned_similarity, gray, spectrum
 from cnnaudit.checks.dataset.leakage import copy_shares, true_share
 from cnnaudit.checks.scan import Scan, fingerprint, shrink
 from cnnaudit.core.profiles import Profile
