@@ -58,7 +58,7 @@ def calibration(context: CheckContext) -> Finding:
     Kumar 2019), in the reliability diagram and in a hint. The temperature is fitted to one half of the images and its
     effect told on the other. With `claims.calibrated` the claim is the tolerance.
 
-    Tolerance without a claim: of 120 ordinary networks the largest gap is near .12 (three to one training data, ten
+    Tolerance without a claim: of 120 ordinary networks the largest gap is .13 (three to one training data, ten
     classes); logits at .4 times the right temperature show .23 and more.
     """
     context = bound_by(context, "calibrated")
