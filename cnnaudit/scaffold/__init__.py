@@ -14,8 +14,9 @@ from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.names import printable, unsafe_character
 from cnnaudit.core.toml_text import comment, toml
-from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model, stated_preprocessing
+from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model
 from cnnaudit.target.model_sources import CALLABLE
+from cnnaudit.target.stated import stated_preprocessing
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,24 +67,6 @@ def look_at_folder(folder: Path) -> Folder:
     )
 
 
-def stated_preprocessing(source: str) -> dict[str, Any]:
-    """The preprocessing that the publisher of a torchvision or timm model states; empty where none is known.
-
-    Raises:
-        AuditError: the library is not installed, or knows no such model.
-    """
-    library, _, name = source.partition(":")
-    readers = {"torchvision": _of_torchvision, "timm": _of_timm}
-    if library not in readers:
-        return {}
-    try:
-        return readers[library](name)
-    except ImportError:
-        raise AuditError(f"{source}: {library} is not installed; pip install {library}") from None
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise AuditError(f"{source}: {error}") from None
-
-
 def look_at_model(
     source: str, arguments: Mapping[str, Any], weights: str | None, folder: Path, channels: int, size: tuple[int, int]
 ) -> int | None:
@@ -109,32 +91,3 @@ def look_at_model(
     except Exception:
         return None
     return int(answer.shape[1]) if torch.is_tensor(answer) and answer.ndim == 2 else None
-
-
-def _of_torchvision(name: str) -> dict[str, Any]:
-    from torchvision.models import get_model_weights
-
-    stated = next(iter(get_model_weights(name))).transforms()
-    return {
-        "channels": 3,
-        "size": [stated.crop_size[0]] * 2,
-        "resize": stated.resize_size[0],
-        "interpolation": stated.interpolation.value,
-        "mean": list(stated.mean),
-        "std": list(stated.std),
-    }
-
-
-def _of_timm(name: str) -> dict[str, Any]:
-    import timm
-
-    stated: Any = timm.create_model(name, pretrained=False).pretrained_cfg
-    channels, height, width = stated["input_size"]
-    return {
-        "channels": channels,
-        "size": [height, width],
-        "resize": round(min(height, width) / stated["crop_pct"]),
-        "interpolation": stated["interpolation"],
-        "mean": list(stated["mean"]),
-        "std": list(stated["std"]),
-    }

@@ -24,11 +24,14 @@ class InputSpec:
     """How an image file becomes the pixels in [0, 1] that `AuditTarget.model` takes.
 
     Attributes:
-        channels: 1 or 3.
+        channels: 1 (gray) or 3 (RGB) where images are pictures; up to 64 where they come as arrays.
         size: height and width in pixels.
         resize: shorter side after resizing, before the crop; None: resize straight to `size`.
         interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`.
         order, scale, mean, std: what the user's network wants; applied inside `AuditTarget.model`.
+        already: `normalized` where a callable's tensors are as the network wants them; they are turned back to [0, 1].
+        white: the value of white in stored pixels of more than 8 bits; `file`: each file's own largest; `auto`: the
+            full scale of 8, 10, 12, 14 or 16 bits that the split's files need; None: that of their type.
     """
 
     channels: int
@@ -39,6 +42,8 @@ class InputSpec:
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    already: str | None = None
+    white: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

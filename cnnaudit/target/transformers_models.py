@@ -1,0 +1,61 @@
+"""Image classifiers that transformers saved, loaded from safetensors and without code of their own."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnaudit.core.errors import AuditError, ModelError
+from cnnaudit.core.wording import listed, one_line
+from cnnaudit.target.transformers_files import configuration, tensor_sizes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def load_saved(folder: Path) -> nn.Module:
+    """The image classifier that `model.save_pretrained(folder)` left there; its tensors must be all of the model's.
+
+    Raises:
+        ModelError: transformers is missing, the folder holds no such model, asks for code of its own, or its tensors
+            are not those of the architecture.
+    """
+    import torch
+
+    config = configuration(folder)
+    sizes = tensor_sizes(folder)
+    try:
+        from transformers import AutoConfig, AutoModelForImageClassification
+    except ModuleNotFoundError:
+        raise ModelError(
+            f"model.source = 'hf:{folder.name}' needs transformers: pip install 'cnnaudit[transformers]'"
+        ) from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            described = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            with torch.device("meta"):  # what the architecture needs, before any room for it is made
+                empty = AutoModelForImageClassification.from_config(described, trust_remote_code=False)
+            _compare(empty, sizes, folder.name)
+            model: nn.Module = AutoModelForImageClassification.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
+            )
+    except AuditError:
+        raise
+    except Exception as error:
+        kind = str(config.get("model_type"))[:100]
+        raise ModelError(f"model.source: transformers cannot load {folder.name} ({kind}): {one_line(error)}") from error
+    return model.float()
+
+
+def _compare(network: nn.Module, sizes: dict[str, int], name: str) -> None:
+    """Refuse tensors that are not those of the architecture: missing ones would be drawn at random."""
+    own = {key: value.numel() for key, value in network.state_dict().items()}
+    if missing := sorted(set(own) - set(sizes)):
+        raise ModelError(f"model.source: {name} lacks {listed(missing)} of the {len(own)} tensors of its architecture")
+    if different := [key for key, count in own.items() if sizes[key] != count]:
+        raise ModelError(
+            f"model.source: {name} holds {sizes[different[0]]:,} numbers as {different[0]!r}, its config.json says "
+            f"{own[different[0]]:,}"
+        )
