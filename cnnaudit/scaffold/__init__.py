@@ -31,10 +31,10 @@ def audit_command(file: Path | str) -> str:
 
     Example:
         >>> audit_command("my audit.toml")
-        "python -m cnnaudit audit 'my audit.toml'"
+        "cnnaudit audit 'my audit.toml'"
     """
     name = str(file)
-    return f"python -m cnnaudit audit {shlex.quote(f'./{name}' if name.startswith('-') else name)}"
+    return f"cnnaudit audit {shlex.quote(f'./{name}' if name.startswith('-') else name)}"
 
 
 def scaffold(
