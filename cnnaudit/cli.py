@@ -129,7 +129,7 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=output_file, default="audit.toml", metavar="FILE", help="file to write (default: audit.toml)"
     )
-    parser.add_argument("--ci", choices=["github"], help="also write a workflow for this service")
+    parser.add_argument("--ci", choices=["github", "gitlab"], help="also write the file that this service reads")
 
 
 def _checks_arguments(parser: argparse.ArgumentParser) -> None:

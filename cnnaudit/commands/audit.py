@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from typing import Any
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.profiles import PROFILES
 from cnnaudit.core.project import KEYS, project_defaults
-from cnnaudit.core.wording import nearest
 from cnnaudit.pages.arguments import at_least
 
 HELP = "audit targets; options of pytest such as -k and -n 2 are passed on"
@@ -115,8 +115,8 @@ def _without_evidence(finding: Finding) -> dict[str, Any]:
 
 
 def _meant(options: argparse.Namespace) -> str:
-    """Which option of `audit` was meant, where one that pytest refused is near it."""
-    own: Sequence[str] = [name for action in options.parser._actions for name in action.option_strings]
+    """Which option of `audit` was meant, where one that pytest refused is nearly its name."""
+    own = [name for action in options.parser._actions for name in action.option_strings]
     unknown = [word.partition("=")[0] for word in options.rest if word.startswith("--")]
-    hints = [f"{word}{nearest(word, own)}" for word in unknown if nearest(word, own)]
-    return "\n".join(f"cnnaudit audit: unknown option {hint}" for hint in hints)
+    hints = [(word, near[0]) for word in unknown if (near := difflib.get_close_matches(word, own, 1, cutoff=0.8))]
+    return "\n".join(f"cnnaudit audit: {word}: did you mean {name}?" for word, name in hints)

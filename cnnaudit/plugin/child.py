@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], folder: Path, shown: Shown = "run") -> Run:
             to = None if shown == "run" else held
             status = _wait(subprocess.Popen([*command, "--audit-run", str(ended)], stdout=to))
             done = ended.exists()
-            if to and not _journals(folder, ended.name):
+            if to and status not in (0, WRONG_USE) and not _journals(folder, ended.name):
                 _repeat(held)
     if status == WRONG_USE and not _journals(folder, ended.name):
         return Run(status, ended.name)  # pytest refused an option, before any plugin could speak
