@@ -36,9 +36,7 @@ def valid(path, schema):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    ("service", "file"), [("github", ".github/workflows/audit.yml"), ("gitlab", ".gitlab-ci.yml")]
-)
+@pytest.mark.parametrize(("service", "file"), [("github", ".github/workflows/audit.yml"), ("gitlab", ".gitlab-ci.yml")])
 def test_the_file_lies_where_the_service_reads_it(checkout, monkeypatch, service, file):
     assert workflow(service, Path("audit.toml")) == workflow(service, Path("sub/audit.toml")) == Path(file)
     monkeypatch.chdir("sub")
@@ -97,9 +95,9 @@ def test_the_step_that_fetches_fails_where_a_file_is_missing_and_names_it(checko
 
 def test_a_name_that_github_reads_as_code_is_refused(checkout):
     (checkout / "${{ x }}").mkdir()
-    with pytest.raises(AuditError, match="reads .* as code"):
+    with pytest.raises(AuditError, match="as code"):
         workflow_facts("github", Path("audit.toml"), ["${{ x }}"])
-    with pytest.raises(AuditError, match="reads .* as code"):
+    with pytest.raises(AuditError, match="as code"):
         workflow_facts("github", Path("${{ x }}.toml"), [])
 
 

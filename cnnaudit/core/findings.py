@@ -130,6 +130,25 @@ class Finding:
         data["evidence"] = [dict(item) for item in self.evidence]
         return data
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cnnaudit.core.finding_list import measured, tolerated
+        from cnnaudit.core.notebook import facts_html
+
+        facts = [
+            ("verdict", self.verdict),
+            ("kind", "gate" if self.gate else "trait"),
+            ("found", self.summary),
+            ("hint", self.hint),
+            ("measured", f"{measured(self) or ''} {self.unit}".strip()),
+            ("tolerated", tolerated(self)),
+            ("rests on", f"{self.n:,} {self.n_unit}" if self.n else ""),
+            ("expected", self.expected),
+            ("what to do", self.remedy if self.verdict == "fail" else ""),
+            ("reference", self.reference),
+        ]
+        return facts_html(f"{self.check} on {self.target}", facts)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
         """A finding from the values that `to_json` gave.
