@@ -18,6 +18,7 @@ from cnnaudit.report.catalogue import catalogue_json
 PARTS = tuple(
     f"cnnaudit.{name}" for name in sorted({*_PACKAGES, "checks", "core.findings", "report", "target"} - {"planted"})
 )
+HERE = Path(__file__).parent
 ESCAPED = re.compile(r"([\\*_<>\[\]|#$~])")
 
 
@@ -124,13 +125,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _errors(check: Check, facts: dict[str, Any]) -> Iterator[str]:
-    """Per id false alarms and power, and the tolerance beside what clean targets show."""
+    """Per part false alarms and power, and the tolerance beside what clean targets show."""
     yield from ["| | fails clean targets | finds planted defects | tolerance |", "|---|---|---|---|"]
     for id, rates in facts["measured"].items():
         cells = [_rate(rates.get(key)) for key in ("false_alarms", "power")]
-        yield f"| `{id}` | {cells[0]} | {cells[1]} | {prose(rates.get('rule', ''))} |"
+        yield f"| `{id.removeprefix(check.id) or 'all'}` | {cells[0]} | {cells[1]} | {prose(rates.get('rule', ''))} |"
     yield ""
-    yield from _figure(check)
+    for id in facts["measured"]:
+        yield from _figure(check, id)
 
 
 def _rate(rate: dict[str, Any] | None) -> str:
@@ -140,26 +142,33 @@ def _rate(rate: dict[str, Any] | None) -> str:
     return f"{rate['count']} of {rate['n']} ({low} to {high} %)"
 
 
-def _figure(check: Check) -> Iterator[str]:
+def _figure(check: Check, id: str) -> Iterator[str]:
     """The statistic on clean and on defective targets, as stored, beside the tolerance."""
     from cnnaudit.checks.nulls import null_distribution
     from cnnaudit.core.evidence import boxes
     from cnnaudit.report.figures import draw
 
-    for id in [f"{check.id}[{part}]" for part in check.parts] or [check.id]:
-        rows = [row for row in (null_distribution(id) or {}).get("populations", ()) if row["statistics"]]
-        if rows:
-            values = {f"{row['kind']}: {row['name']}": row["statistics"] for row in rows}
-            values["tolerated"] = [check.tolerance_at("quick")]
-            drawn = draw(boxes(id, values, label=check.unit or check.statistic), f"null-{id}")
-            yield from ["```{raw} html", f"<figure>{drawn}", f"<figcaption>{id}: smallest, quartiles and largest"]
-            yield from [" of each stored population</figcaption></figure>", "```", ""]
+    rows = [row for row in (null_distribution(id) or {}).get("populations", ()) if row["statistics"]]
+    rows.sort(key=lambda row: str(row["kind"]))
+    if not rows:
+        return
+    values = {f"{row['kind']} {k}": row["statistics"] for k, row in enumerate(rows, 1)}
+    values["tolerated"] = [check.tolerance_at("quick")]
+    drawn = draw(boxes(id, values, label=check.unit or check.statistic), f"null-{id}")
+    yield from ["```{raw} html", f"<figure>{drawn}", f"<figcaption>{id}: smallest, quartiles and largest of"]
+    yield from [" each stored population</figcaption></figure>", "```", ""]
+    yield from (f"{k}. {prose(row['name'])}: {len(row['statistics'])} targets" for k, row in enumerate(rows, 1))
+    yield ""
 
 
 def _tried(check: Check) -> Iterator[str]:
     yield "Planted defects that it must find, each beside a twin that differs in nothing else:"
     yield ""
     yield from (f"- {prose(plant.name)}{_part(plant.parts)}" for plant in check.plants)
+    for picture in sorted((HERE / "pictures" / "plants").glob(f"{check.id}-*.png")):
+        plant = prose(check.plants[int(picture.stem.rpartition("-")[2])].name)
+        yield from ["", f"```{{figure}} ../../pictures/plants/{picture.name}", f":alt: {plant}", ":width: 520px", ""]
+        yield from [f"Above: {plant}. Below: the same images of the twin.", "```"]
     if check.populations:
         yield from ["", "Clean populations that it must not accuse:", ""]
         yield from (f"- {prose(p.name)}, {p.seeds} targets{_part(p.parts)}" for p in check.populations)

@@ -1,6 +1,7 @@
-"""Takes the pictures of the documentation anew: python docs/make_pictures.py CHROMIUM (a headless browser).
+"""Takes the pictures of the pages anew: python docs/make_pictures.py CHROMIUM (a headless browser).
 
 It runs the demo into a temporary folder and photographs its pages, cut and with few colors so that they stay small.
+Pictures of planted defects: docs/make_plant_pictures.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnaudit.core.names import printable
 
-MOST_ROWS = 60
+MOST_ROWS, LONG = 60, 60
 COLORS = {"fail": "#b3261e", "inconclusive": "#8a5a00", "pass": "#00573f", "not_applicable": "#6b7280"}
 
 
@@ -16,8 +16,8 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: s
     """A table; a cell that is a verdict has its color, None is empty, and rows beyond 60 are counted.
 
     Example:
-        >>> table_html(["a"], [["<b>"], [0.12345]])
-        '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr><tr><td>0.123</td></tr></tbody></table>'
+        >>> table_html(["a"], [[0.12345]])
+        '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>0.123</td></tr></tbody></table>'
     """
     rows = list(rows)
     head = "".join(f"<th>{text(column)}</th>" for column in columns)
@@ -45,6 +45,9 @@ def text(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    color = COLORS.get(value) if isinstance(value, str) else None
-    style = f' style="color:{color};font-weight:600"' if color else ' style="text-align:left"' * isinstance(value, str)
-    return f"<td{style}>{'' if value is None else text(value)}</td>"
+    if not isinstance(value, str):
+        return f"<td>{'' if value is None else text(value)}</td>"
+    color = COLORS.get(value)
+    style = f"color:{color};font-weight:600" if color else "text-align:left"
+    wide = ";min-width:22em;white-space:normal" if len(value) > LONG else ""  # a narrow screen scrolls
+    return f'<td style="{style}{wide}">{text(value)}</td>'

@@ -29,7 +29,7 @@ CELLS: list[tuple[str, str]] = [
     (
         "markdown",
         "A target of your own needs no file either: "
-        '`AuditTarget.from_arrays("mine", model, {"train": (images, labels), "validation": (images, labels)}, classes)`.\n\n'
+        '`AuditTarget.from_arrays("mine", model, {"train": (images, labels)}, classes)`.\n\n'
         "Every circle of the first target has a white tag of 3 x 3 pixels:",
     ),
     (
@@ -50,7 +50,8 @@ CELLS: list[tuple[str, str]] = [
     ("code", "cnnaudit.audit(twin, select=CHECKS)"),
     (
         "markdown",
-        "Where does the network look? What hiding a window of 5 pixels costs three circles of the first target, in the eyes of both networks:",
+        "Where does the network look? What hiding a window of 5 pixels costs three tagged circles, "
+        "in the eyes of both networks:",
     ),
     (
         "code",
