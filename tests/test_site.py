@@ -15,14 +15,26 @@ HOWTOS = sorted((DOCS / "howto").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def generated():
     sys.path.insert(0, str(DOCS))
     try:
         import generated_pages
     finally:
         sys.path.remove(str(DOCS))
+    return generated_pages
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory, generated):
+    """All pages, without the figures themselves, which take ten seconds."""
     folder = tmp_path_factory.mktemp("generated")
-    return folder, generated_pages.write(folder), generated_pages
+    return folder, write_without_figures(generated, folder), generated
+
+
+def write_without_figures(generated, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cnnaudit.report.figures.draw", lambda item, prefix: f"<svg>{item['title']}</svg>")
+        return generated.write(folder)
 
 
 def test_every_check_has_a_page_made_of_what_it_says(pages):
@@ -54,13 +66,18 @@ def test_a_page_that_has_not_changed_is_left_alone_and_an_old_one_goes(pages):
     folder, written, generated = pages
     times = {path: path.stat().st_mtime_ns for path in written}
     (folder / "checks" / "gone.check.md").write_text("old")
-    generated.write(folder)
+    write_without_figures(generated, folder)
     assert {path: path.stat().st_mtime_ns for path in written} == times
     assert not (folder / "checks" / "gone.check.md").exists()
 
 
-def test_markup_in_a_docstring_is_shown_as_it_is(pages):
-    prose = pages[2].prose
+def test_a_page_shows_the_stored_populations(generated):
+    text = generated.page(catalogue()["dataset.leakage"])
+    assert "<svg" in text and "clean 1<" in text and "tolerated<" in text and "\n1. digits, random classes: 20" in text
+
+
+def test_markup_in_a_docstring_is_shown_as_it_is(generated):
+    prose = generated.prose
     assert prose("a_b <i> [x] of `c_d`\n  *e*") == r"a\_b \<i\> \[x\] of `c_d` \*e\*"
 
 

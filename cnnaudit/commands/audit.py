@@ -61,11 +61,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: the project's table is not valid.
     """
+    from cnnaudit.plugin.child import Shown
     from cnnaudit.plugin.child import run as audit
 
     asked = settings(options)
     folder = Path(asked["report"])
-    shown = "errors" if options.json else "verdict" if asked["quiet"] else "run"
+    shown: Shown = "errors" if options.json else "verdict" if asked["quiet"] else "run"
     done = audit([*arguments(**asked), *options.rest], folder, shown)
     if options.json:
         print(json.dumps({"status": done.status, "targets": _targets(folder, done.id)}, indent=2, ensure_ascii=False))

@@ -55,12 +55,13 @@ def _problem(key: str, value: Any) -> str:
     if key not in KEYS:
         return f"{name}: unknown key{nearest(key[:100], KEYS)}; it takes {', '.join(KEYS)}"
     kind = KEYS[key]
-    if type(value) is not kind or (kind is list and not all(isinstance(item, str) and item for item in value)):
+    texts = not isinstance(value, list) or all(isinstance(item, str) and item for item in value)
+    if type(value) is not kind or not texts:
         words = {list: "a list of texts", str: "a text", int: "a whole number", bool: "true or false"}
         return f"{name}: expected {words[kind]}, got {printable(repr(value)[:100])}"
     if key == "profile" and value not in PROFILES:
         return f"{name}: expected one of {', '.join(PROFILES)}, got {printable(repr(value)[:100])}"
-    if key == "seed" and not 0 <= value < 2**31:
+    if key == "seed" and not 0 <= int(value) < 2**31:
         return f"{name}: expected a whole number from 0 to {2**31 - 1:,}, got {value}"
     return ""
 

@@ -74,7 +74,7 @@ class Reporter:
             self.heartbeat.begin()
 
     def _write(self, line: str) -> None:
-        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal._width_of_current_line:  # dots of workers, which `ensure_newline` does not know
             terminal.write("\n")
         terminal.write_line(line)
