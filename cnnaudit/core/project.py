@@ -61,7 +61,7 @@ def _problem(key: str, value: Any) -> str:
         return f"{name}: expected {words[kind]}, got {printable(repr(value)[:100])}"
     if key == "profile" and value not in PROFILES:
         return f"{name}: expected one of {', '.join(PROFILES)}, got {printable(repr(value)[:100])}"
-    if key == "seed" and not 0 <= int(value) < 2**31:
+    if isinstance(value, int) and not 0 <= value < 2**31:
         return f"{name}: expected a whole number from 0 to {2**31 - 1:,}, got {value}"
     return ""
 
