@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -86,12 +87,22 @@ def main() -> None:
         NotebookClient(book, timeout=300, resources={"metadata": {"path": folder}}).execute()
     for cell in book.cells:
         cell.metadata = {}
-        for output in cell.get("outputs", ()):
+        cell.outputs = [output for output in cell.get("outputs", ()) if not _is_progress(output)]
+        for output in cell.outputs:
             if "text/html" in output.get("data", {}):  # the table says it all
                 output.data.pop("text/plain", None)
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            del cell["outputs"]
     book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     TARGET.write_text(nbformat.writes(book) + "\n", encoding="utf-8")
     print(f"wrote {TARGET} ({TARGET.stat().st_size // 1024} KiB)")
+
+
+def _is_progress(output: dict[str, Any]) -> bool:
+    """Whether it is a bar of progress, which is over, or the empty line that one leaves."""
+    data = output.get("data", {})
+    return "application/vnd.jupyter.widget-view+json" in data or data.get("text/html", "x").endswith("></pre>\n")
 
 
 if __name__ == "__main__":
