@@ -125,7 +125,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _errors(check: Check, facts: dict[str, Any]) -> Iterator[str]:
-    """Per part false alarms and power, and the tolerance beside what clean targets show."""
+    """Per part false alarms and power, the tolerance beside what clean targets show, and the stored populations."""
     yield from ["| | fails clean targets | finds planted defects | tolerance |", "|---|---|---|---|"]
     for id, rates in facts["measured"].items():
         cells = [_rate(rates.get(key)) for key in ("false_alarms", "power")]
@@ -169,9 +169,6 @@ def _tried(check: Check) -> Iterator[str]:
         plant = prose(check.plants[int(picture.stem.rpartition("-")[2])].name)
         yield from ["", f"```{{figure}} ../../pictures/plants/{picture.name}", f":alt: {plant}", ":width: 520px", ""]
         yield from [f"Above: {plant}. Below: the same images of the twin.", "```"]
-    if check.populations:
-        yield from ["", "Clean populations that it must not accuse:", ""]
-        yield from (f"- {prose(p.name)}, {p.seeds} targets{_part(p.parts)}" for p in check.populations)
     yield ""
 
 
