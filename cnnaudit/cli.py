@@ -46,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 fine, 1 an audit or comparison failed, 2 interrupted, 4 wrong use.
 
     Example:
-        >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
-        behavior.claimed_accuracy...
+        >>> main(["checks", "--ids", "dataset.leakage"])
+        dataset.leakage
+        0
     """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)

@@ -32,10 +32,11 @@ def test_a_file_without_the_table_says_nothing(tmp_path):
         ("profil = 'deep'", "tool.cnnaudit.profil: unknown key; did you mean 'profile'?"),
         ("profile = 'fast'", "expected one of quick, standard, deep, got 'fast'"),
         ("seed = -1", "expected a whole number from 0"),
+        ("seed = 2147483648", "expected a whole number from 0 to 2,147,483,647, got 2147483648"),
         ("seed = true", "expected a whole number, got True"),
         ("strict = 1", "expected true or false, got 1"),
         ("only = 'dataset.*'", "expected a list of texts"),
-        ("configs = [1]", "expected a list of texts"),
+        ("configs = ['a.toml', 1]", "expected a list of texts"),
     ],
 )
 def test_a_wrong_line_is_named_with_what_is_expected(tmp_path, line, said):
@@ -52,6 +53,11 @@ def test_all_problems_are_told_at_once_and_no_toml_is_no_traceback(tmp_path):
         project_defaults(write(tmp_path, "[tool"))
     with pytest.raises(ConfigError, match="expected a table"):
         project_defaults(write(tmp_path, "[tool]\ncnnaudit = 1\n"))
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_the_bounds_of_a_seed_are_accepted(tmp_path, seed):
+    assert project_defaults(write(tmp_path, f"[tool.cnnaudit]\nseed = {seed}\n")) == {"seed": seed}
 
 
 def test_every_key_is_a_setting_of_the_command():
