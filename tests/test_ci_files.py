@@ -93,6 +93,10 @@ def test_the_step_that_fetches_fails_where_a_file_is_missing_and_names_it(checko
     assert lost.returncode == 1 and f"{FOLDER} is missing" in lost.stdout
 
 
+def test_where_no_file_is_needed_the_audit_file_itself_is_looked_for(checkout):
+    assert "for path in sub/audit.toml; do" in written("gitlab", paths=("mine:build", "mine:images"))
+
+
 def test_a_name_that_github_reads_as_code_is_refused(checkout):
     (checkout / "${{ x }}").mkdir()
     with pytest.raises(AuditError, match="as code"):
