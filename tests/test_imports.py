@@ -28,9 +28,9 @@ LAYERS = [
     METHODS,
     {"reading", "studies"},
     {"checks"},
-    {"benchmarking", "planted", "report", "scaffold", "testing"},
+    {"benchmarking", "demo", "planted", "report", "scaffold", "testing"},
     {"pages", "session"},
-    {"plugin", "cli", "__main__"},
+    {"plugin", "commands", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

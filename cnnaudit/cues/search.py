@@ -76,6 +76,17 @@ class Search:
     halves: Halves
     maps: Tensor | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: per class whether its pattern is there and used."""
+        from cnnaudit.core.notebook import table_html
+
+        columns = ["class", "constancy", "elsewhere", "used", "from", "to", "not judged"]
+        rows: list[list[object]] = [
+            [k, found.constancy.share, found.constancy.elsewhere, *found.use, None] for k, found in self.found.items()
+        ]
+        rows += [[k, None, None, None, None, None, reason] for k, reason in self.not_judged.items()]
+        return table_html(columns, sorted(rows, key=lambda row: int(str(row[0]))))
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:

@@ -264,6 +264,21 @@ class AuditTarget:
                     next(steps, None)
         return torch.cat(answers) if answers else torch.empty(0, len(self.classes))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cnnaudit.core.notebook import facts_html
+
+        size = " x ".join(map(str, self.input.size))
+        facts = [
+            ("model", type(self.model).__name__),
+            ("classes", ", ".join(self.classes[:12]) + (", …" if len(self.classes) > 12 else "")),
+            ("input", f"{size} pixels, {self.input.channels} channel(s)"),
+            *((name, f"{len(split.labels):,} images") for name, split in self.splits.items()),
+            ("device", self.device),
+            ("audit file", self.source),
+        ]
+        return facts_html(self.name, facts)
+
     def _checked(self, answer: Any, n: int) -> torch.Tensor:
         """The answer as float32 on the CPU, refused where it is not finite logits of shape (n, K)."""
         import torch
