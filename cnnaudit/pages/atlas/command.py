@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="weights saved during training, first to last: show when each unit learns what it looks for",
     )
+    parser.add_argument("--classes", action="store_true", help="also show what the model takes for each class")
+    parser.add_argument(
+        "--strip", action="store_true", help="show the images of the first units after 1, 4, 16, … steps"
+    )
+    parser.add_argument(
+        "--families", action="store_true", help="show the first units by every family of regularizers, side by side"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
