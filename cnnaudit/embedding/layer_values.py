@@ -63,5 +63,6 @@ def _rows(name: str, value: torch.Tensor, n: int) -> torch.Tensor:
         )
     if value.ndim == 4 and math.prod(value.shape[1:]) > MOST:
         shrink = math.sqrt(MOST / math.prod(value.shape[1:]))
-        value = functional.adaptive_avg_pool2d(value, [max(1, int(side * shrink)) for side in value.shape[2:]])
+        rows, columns = (max(1, int(side * shrink)) for side in value.shape[2:])
+        value = functional.adaptive_avg_pool2d(value, (rows, columns))
     return value.flatten(1).float()

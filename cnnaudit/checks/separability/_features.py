@@ -38,7 +38,7 @@ def profile_layers(context: CheckContext) -> list[str]:
     if end <= start:
         raise UnsupportedError(f"the classifier reads {names[start]} itself, so there is no depth to compare")
     inner = [k for k in range(start + 1, end) if observed[k].kind in _KINDS and not names[k].startswith("/")]
-    steps = np.linspace(0, len(inner) - 1, min(BETWEEN, len(inner))).round().astype(int) if inner else []
+    steps = np.linspace(0, max(len(inner) - 1, 0), min(BETWEEN, len(inner))).round().astype(int).tolist()
     return [names[k] for k in (start, *dict.fromkeys(inner[j] for j in steps), end)]
 
 

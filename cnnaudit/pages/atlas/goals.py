@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.evidence import table
-from cnnaudit.pages.document import Picture, Section, document
+from cnnaudit.pages.document import Part, Picture, Section, document
 from cnnaudit.pages.output import write
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import number, plural
@@ -141,7 +141,7 @@ def page(target: AuditTarget, layer: str | None, goals: Goals, settings: Setting
     ]
     frame = goals.to_frame()
     rows = [[value if isinstance(value, str) else number(float(value)) for value in row] for row in frame.to_numpy()]
-    parts = [
+    parts: list[Part] = [
         Picture("Optimized images and best images", _pictures(goals), "Optimized images, each with four of the data"),
         table("Values", list(frame.columns), rows),
     ]

@@ -52,7 +52,7 @@ def page(name: str, found: Maps, images: torch.Tensor, options: Options) -> str:
     assert environment.loader is not None
     script = environment.loader.get_source(environment, "embed.js")[0].strip()
     return environment.get_template("embed.html.j2").render(
-        title=f"{name}: {plural(len(found.labels), 'image')} by {listed(found.layers)}",
+        title=f"{name}: {plural(len(found.labels), 'image')} by {listed(list(found.layers))}",
         lead=_lead(found),
         text=_text(found, options),
         columns=["layer", "map", "moment", "trustworthiness", "neighbors of the same class", "mistakes"],

@@ -31,6 +31,8 @@ def picture(found: Maps) -> bytes:
 
 def animation(found: Maps) -> bytes:
     """A GIF of the first method's maps over the training, a column per layer."""
+    from PIL.Image import Palette
+
     first = [one for one in found.maps if one.method == found.maps[0].method]
     frames, times = [], []
     for moment, name in enumerate(found.moments):
@@ -40,7 +42,7 @@ def animation(found: Maps) -> bytes:
             times.append(round(1000 * SECONDS * (10 if step == 0 else 1)))
     times[-1] *= 3
     buffer = io.BytesIO()
-    still = [frame.convert("P", palette=1, colors=64) for frame in frames]
+    still = [frame.convert("P", palette=Palette.ADAPTIVE, colors=64) for frame in frames]
     still[0].save(buffer, "GIF", save_all=True, append_images=still[1:], duration=times, loop=0, optimize=True)
     return buffer.getvalue()
 
@@ -72,8 +74,8 @@ def _drawn(found: Maps, rows: Sequence[Sequence[LayerMap]], moment: float, name:
         text.set_parse_math(False)
     if name:
         figure.suptitle(name, fontsize=11, parse_math=False)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
 
 
 def _points(axes: Any, places: np.ndarray, found: Maps, moment: int) -> None:
