@@ -1,4 +1,4 @@
-"""The same units optimized in several ways: after ever more steps, and by every family of regularizers."""
+"""The same units optimized in several ways: by steps, by regularizers, into different images, and together."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cnnaudit.pages.atlas.training import Snapshots
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from cnnaudit.optimization import OptimizedImages
 
 
 def over_steps(model: nn.Module, layer: str, units: Sequence[int], settings: Settings) -> Snapshots:
@@ -73,19 +75,61 @@ def over_families(
     return Snapshots(layer, tuple(names), tuple(found))
 
 
+def over_diversity(
+    model: nn.Module, layer: str, units: Sequence[int], settings: Settings, images: int = 4
+) -> Snapshots:
+    """Several images for each unit that differ in their style: what else it answers to.
+
+    Source: C. Olah, A. Mordvintsev, L. Schubert, Feature visualization, Distill 2017.
+    """
+    from cnnaudit.optimization import maximize
+    from cnnaudit.optimization.objectives import diverse
+
+    goal = diverse(settings.objective(layer, list(units)), layer, images)
+    found = maximize(
+        model, goal, settings.shape, settings.recipe,
+        steps=settings.steps, batch_size=len(goal), seed=settings.seed, description=f"{layer}, diverse",
+    )  # fmt: skip
+    rows = np.arange(len(goal)).reshape(len(units), images)
+    names = tuple(f"image {k + 1}" for k in range(images))
+    return Snapshots(layer, names, tuple(_kept(found, rows[:, k], units) for k in range(images)))
+
+
+def over_interaction(model: nn.Module, layer: str, units: Sequence[int], settings: Settings) -> Snapshots:
+    """Each unit maximized together with each of the others, the sum of both; with itself: alone.
+
+    Source: C. Olah, A. Mordvintsev, L. Schubert, Feature visualization, Distill 2017 (neuron interaction).
+    """
+    from cnnaudit.core.progress import progress
+    from cnnaudit.optimization import maximize
+
+    parts = []
+    for other in progress(units, f"{layer}, units together"):
+        goal = settings.objective(layer, list(units)) + settings.objective(layer, [other])
+        found = maximize(model, goal, settings.shape, settings.recipe, steps=settings.steps,
+                         batch_size=len(goal), seed=settings.seed)  # fmt: skip
+        parts.append(_kept(found, np.arange(len(units)), units))
+    return Snapshots(layer, tuple(f"with {unit}" for unit in units), tuple(parts))
+
+
 def _examples(model: nn.Module, layer: str, units: Sequence[int], settings: Settings, images: torch.Tensor) -> Optima:
     """The image of the data that serves each unit best, as an optimum of no steps."""
     from cnnaudit.optimization import maximize
 
     best = maximize(model, settings.objective(layer, units), settings.shape, "examples", start=images)
-    kept = (best.images.cpu() * 255).round().clamp(0, 255).byte().numpy()
+    return _kept(best, np.arange(len(units)), units)
+
+
+def _kept(found: OptimizedImages, rows: np.ndarray, units: Sequence[int]) -> Optima:
+    """Some of the images, one for each unit, in 8 bits."""
+    images = (found.images.cpu() * 255).round().clamp(0, 255).byte().numpy()
     values = {
         "units": np.asarray(units, dtype=np.int64),
-        "images": kept,
-        "start": best.start,
-        "height": best.height,
-        "outcome": np.asarray(best.outcome, dtype="U9"),
-        "steps": best.steps,
-        "began": np.asarray(best.began, dtype="U12"),
+        "images": images[rows],
+        "start": found.start[rows],
+        "height": found.height[rows],
+        "outcome": np.asarray(found.outcome, dtype="U9")[rows],
+        "steps": found.steps[rows],
+        "began": np.asarray(found.began, dtype="U12")[rows],
     }
     return Optima(*(values[name] for name in FIELDS))

@@ -44,6 +44,9 @@ class Options:
     classes: bool = False
     strip: bool = False
     families: bool = False
+    diversity: bool = False
+    interaction: bool = False
+    image: str | None = None
 
 
 def write_atlas(target: AuditTarget, options: Options, say: Callable[[str], object] | None = None) -> list[Path]:
@@ -57,14 +60,18 @@ def write_atlas(target: AuditTarget, options: Options, say: Callable[[str], obje
     """
     from cnnaudit.pages.atlas import atlas
     from cnnaudit.pages.atlas.goals import write_goals
+    from cnnaudit.pages.atlas.inverted import write_inverted
+    from cnnaudit.pages.look.image import see
 
-    if not options.layers and not options.classes:
+    if not options.layers and not options.classes and options.image is None:
         raise AuditError(_choice(target))
     folder = options.output / folder_name(target.name) / "atlas"
     settings, paths = settings_of(target, options), []
     dense = _dense(target, options.layers)
     for layer in (*((None,) if options.classes else ()), *dense):
         paths += write_goals(target, layer, _units(options, layer), settings, folder, options.batch_size)
+    if options.image is not None:
+        paths += write_inverted(target, see(target, options.image), options.layers, settings, folder)
     planar = tuple(layer for layer in dict.fromkeys(options.layers) if layer not in dense)
     if planar:
         plan = Plan(planar, settings, options.units, options.batch_size, options.jobs)
@@ -145,7 +152,7 @@ def _series(
 ) -> dict[str, Snapshots]:
     """The same units over the training, step by step and by families of regularizers, as far as they are asked for."""
     from cnnaudit.pages.atlas import over_training
-    from cnnaudit.pages.atlas.comparisons import over_families, over_steps
+    from cnnaudit.pages.atlas.comparisons import over_diversity, over_families, over_interaction, over_steps
 
     asked: dict[str, Snapshots] = {}
     if states:
@@ -155,6 +162,10 @@ def _series(
     if options.families:
         images = target.sample(found.split, EXAMPLES, target.seed)[0].to(target.device)
         asked["families"] = over_families(target.model, found.layer, found.units[:COMPARED], plan.settings, images)
+    if options.diversity:
+        asked["diversity"] = over_diversity(target.model, found.layer, found.units[:COMPARED], plan.settings)
+    if options.interaction:
+        asked["interaction"] = over_interaction(target.model, found.layer, found.units[:COMPARED], plan.settings)
     return asked
 
 
@@ -179,7 +190,7 @@ def _write(
             files[folder / f"{name}-{direction}.png"] = grid(shown, labels)
     for kind, snapshots in series.items():
         files[folder / f"{name}-{kind}.png"] = strip(snapshots) if kind == "training" else side_by_side(snapshots)
-        if kind != "families":
+        if kind in ("training", "steps"):
             files[folder / f"{name}-{kind}-animated.png"] = animation(snapshots)
     write(files)
     return list(files)

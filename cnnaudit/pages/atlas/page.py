@@ -253,6 +253,10 @@ _SERIES = {
               "the same first images: "),
     "families": ("By families of regularizers", "The maximum images of the first units by each recipe, which differ in "
                  "what keeps the image from becoming noise: "),
+    "diversity": ("Different images", "Images of the first units that were kept from being alike (by the Gram matrices "
+                  "of the layer's maps): "),
+    "interaction": ("Two units together", "The sum of two units maximized, a row and a column for each of the first "
+                    "units; with itself, it is the unit alone: "),
 }  # fmt: skip
 
 
@@ -266,5 +270,5 @@ def _series(kind: str, found: Snapshots) -> dict[str, str]:
         "text": f"{text}{names}.",
         "alt": f"Optimized images, for each of {names}",
         "strip": inlined(strip(found) if kind == "training" else side_by_side(found)),
-        "animation": "" if kind == "families" else inlined(animation(found)),
+        "animation": inlined(animation(found)) if kind in ("training", "steps") else "",
     }

@@ -156,7 +156,7 @@ def representatives_figure(found: UnitClusters, colors: Colors = PAGE) -> Figure
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=4)
     figure.supxlabel(
-        "colors: the unit that is named\nless their mean; + and −: the sign of most units of its group", fontsize=7
+        "colors: the unit that is named, less its mean\n+ and −: the sign of most units of its group", fontsize=7
     )
     return figure
 

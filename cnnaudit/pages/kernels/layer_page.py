@@ -12,6 +12,7 @@ import numpy as np
 from cnnaudit.core.evidence import null_distribution, table
 from cnnaudit.pages.document import Drawing, Part, Picture, Section, document
 from cnnaudit.pages.kernels.clusters_section import clusters_section
+from cnnaudit.pages.kernels.densities_section import densities_section
 from cnnaudit.pages.kernels.layer import Examined
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import listed, number, plural
@@ -273,4 +274,4 @@ def _published(kept: DenseGraph) -> str:
 
 
 SectionMaker = Callable[[Examined, Sequence[Counted]], Section]
-SECTIONS: tuple[SectionMaker, ...] = (_units, _pictures, clusters_section, _ring, _graph)
+SECTIONS: tuple[SectionMaker, ...] = (_units, _pictures, densities_section, clusters_section, _ring, _graph)

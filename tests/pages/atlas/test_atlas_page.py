@@ -18,6 +18,7 @@ from cnnaudit.activation import Box
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings, chosen
+from cnnaudit.pages.atlas.comparisons import over_diversity, over_interaction, over_steps
 from cnnaudit.pages.atlas.files import Options, write_atlas
 from cnnaudit.pages.atlas.goals import goals_of
 from cnnaudit.pages.atlas.page import page
@@ -254,3 +255,22 @@ def test_the_values_of_goals_are_the_models_answers():
     assert goals.values == pytest.approx(target().logits(goals.images).numpy(), abs=1e-5)
     with pytest.raises(AuditError, match=r"the units 0\.\.2, got 7"):
         goals_of(target(), "4", [7], Settings((1, 20, 20), steps=4))
+
+
+def test_diversity_interaction_and_what_layers_keep_of_an_image(tmp_path):
+    options = Options(("0",), 2, steps=4, output=tmp_path, diversity=True, interaction=True, image="validation[3]")
+    paths = {path.name: path for path in write_atlas(target(), options)}
+    assert {"0-diversity.png", "0-interaction.png", "image.html"} <= set(paths)
+    assert "image 1, image 2, image 3, image 4" in paths["0.html"].read_text()
+    page = paths["image.html"].read_text()
+    assert "labelled a&lt;b&gt;" in page and "error of the inversion" in page and "<script" not in page
+
+
+def test_a_unit_with_itself_is_the_unit_alone_and_diverse_images_differ():
+    settings = Settings((1, 20, 20), steps=16)
+    together = over_interaction(network(), "0", [0, 3], settings)
+    alone = over_steps(network(), "0", [0, 3], settings).optima[-1]
+    assert together.optima[0].height[0] == pytest.approx(2 * alone.height[0], rel=0.05)
+    different = over_diversity(network(), "0", [0], settings, images=3)
+    images = np.stack([part.images[0] for part in different.optima]).astype(float)
+    assert np.abs(images[0] - images[1]).mean() > 1

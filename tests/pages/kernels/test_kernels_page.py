@@ -15,6 +15,7 @@ from cnnaudit.cli import main
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError
 from cnnaudit.pages.kernels import layer as kernels_layer
+from cnnaudit.pages.kernels.densities_section import densities_section
 from cnnaudit.pages.kernels.index import agreement, index_page
 from cnnaudit.pages.kernels.layer import examine
 from cnnaudit.pages.kernels.layer_page import Facts, layer_page
@@ -300,3 +301,19 @@ def test_units_whose_optima_have_one_peak_are_blind_by_the_published_rule():
     )
     (row,) = count(next(kind for kind in KINDS if kind.name == "peaks-of-optima"), subject).rows
     assert row.found == (1, 6) and row.units == 16
+
+
+def test_the_unit_whose_lines_differ_most_has_its_densities():
+    weights = np.random.default_rng(0).normal(size=(5, 12, 3, 3)).astype(np.float32)
+    weights[3, :, 0] += 4
+    weights[3, :, :, 2] -= 4
+    section = densities_section(examine(LayerKernels("c", weights)), ())
+    assert [part.title for part in section.parts] == ["Rows of unit 3", "Columns of unit 3"]
+    lines = section.parts[0].paint().axes[0].lines
+    assert [line.get_label() for line in lines] == ["row 1", "row 2", "row 3"]
+    x, y = lines[1].get_data()
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.05)
+    color = densities_section(examine(LayerKernels("c", weights[:, :3])), ())
+    assert color.parts[-1].title == "Weights by input channel"
+    flat = densities_section(examine(LayerKernels("c", weights[:, :, :2, :2])), ())
+    assert not flat.parts and "fewer than 3 rows and columns" in flat.text[0]
