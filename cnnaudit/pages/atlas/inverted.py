@@ -42,14 +42,15 @@ def write_inverted(
     image = seen.pixels[None].to(target.device)
     chosen = tuple(layers) or _some(target, image)
     shape = (int(image.shape[1]), int(image.shape[2]), int(image.shape[3]))
-    shown, rows = [("the image", image[0])], []
+    shown = [("the image", image[0])]
+    rows: list[tuple[str, float, float]] = []
     for layer in progress(chosen, f"layers of {target.name}"):
         back = maximize(target.model, inversion(target.model, layer, image), shape, settings.recipe,
                         steps=settings.steps, seed=settings.seed)  # fmt: skip
         more = maximize(target.model, caricature(target.model, layer, image), shape, settings.recipe,
                         steps=settings.steps, start=image, seed=settings.seed)  # fmt: skip
         shown += [(f"{layer}: inverted", back.images[0]), (f"{layer}: caricature", more.images[0])]
-        rows.append([layer, float(-back.height[0]), float(more.height[0] / max(float(more.start[0]), 1e-12))])
+        rows.append((layer, float(-back.height[0]), float(more.height[0] / max(float(more.start[0]), 1e-12))))
     pictures = [rgb((picture.cpu() * 255).round().clamp(0, 255).byte().numpy()) for _, picture in shown]
     parts: list[Part] = [
         Picture("The image and what layers make of it", grid(pictures, [name for name, _ in shown]),
