@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.audit_target import PRODUCTION
 from cnnaudit.target.numbers import as_array, as_column
 
 if TYPE_CHECKING:
     import torch
+
+
+UNLABELED = -1
 
 
 class ArraySplit:
@@ -21,6 +25,7 @@ class ArraySplit:
 
     Args:
         split: its name, for messages.
+        labels: (N,); None in a production split whose images have no labels, which are then all -1.
         classes: how many classes the labels may name.
         metadata: columns that describe the images, each of shape (N,): booleans, numbers (NaN: missing) or text.
 
@@ -34,6 +39,10 @@ class ArraySplit:
     ) -> None:
         self._split = split
         self._images = _as_nchw(split, as_array(f"{split}: images", images))
+        if unlabeled := labels is None:
+            if split != PRODUCTION:
+                raise DataError(f"data.{split}: the images have no labels; only data.production may come without")
+            labels = np.zeros(len(self._images), np.int64)
         self._labels = as_array(f"{split}: labels", labels)
         columns = (metadata or {}).items()
         self._metadata = {key: as_column(f"{split}: metadata column {key!r}", column) for key, column in columns}
@@ -46,7 +55,7 @@ class ArraySplit:
         if not 0 <= self._labels.min() <= self._labels.max() < classes:
             low, high = self._labels.min(), self._labels.max()
             raise DataError(f"{split}: labels must be in 0..{classes - 1} for {classes} classes, got {low}..{high}")
-        self._labels = self._labels.astype(np.int64)
+        self._labels = np.full(n, UNLABELED, np.int64) if unlabeled else self._labels.astype(np.int64)
         for key, column in self._metadata.items():
             if len(column) != n:
                 raise DataError(f"{split}: metadata column {key!r} has {len(column)} values for {n} images")

@@ -13,7 +13,7 @@ from cnnaudit.core.expectations import Expectation
 from cnnaudit.core.names import printable
 from cnnaudit.core.selection import select
 from cnnaudit.core.wording import nearest, one_line
-from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
+from cnnaudit.target import LABELED, PRODUCTION, AuditTarget, Claims, InputSpec, Split
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.former_ids import NO_FORMER_IDS, FormerIds, rename
@@ -22,7 +22,7 @@ from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
 KnownIds = Callable[[Sequence[str], Path], Collection[str]]
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
-SPLITS = ("train", "validation")
+SPLITS = (*LABELED, PRODUCTION)
 TABLES = (*KEYS, "checks", "expected")
 
 
@@ -40,7 +40,7 @@ class AuditFile:
 
     Attributes:
         path: the file; paths and imports in it are relative to its folder.
-        splits: `train` and `validation`, whichever the file names.
+        splits: `train`, `validation` and `production`, whichever the file names.
         classes: in the order of the logits; the sorted folder names where the file gives none.
         metadata: a CSV file, or None.
         check_modules: modules of somebody else's checks.
@@ -138,7 +138,8 @@ def _load(file: AuditFile) -> AuditTarget:
         value = data.source
         if isinstance(value, str):
             value = call(value, data.arguments, folder, f"data.{name}", DataError)
-        splits[name] = as_split(name, value, file.classes, file.input, file.metadata, folder)
+        metadata = None if name == PRODUCTION else file.metadata
+        splits[name] = as_split(name, value, file.classes, file.input, metadata, folder)
     loaded = load(file.model, file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
@@ -268,9 +269,9 @@ def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str])
     """Whether the values of [data] fit each other; classes that are not given are the folder names."""
     from cnnaudit.target.folders import class_folders
 
-    if not set(SPLITS) & set(given):
+    if not set(LABELED) & set(given):
         problems.append(f"data.validation: missing, and so is data.train; expected {KEYS['data']['train'].accepted}")
-    sources = [data[split][0] for split in SPLITS if data[split]]
+    sources = [data[split][0] for split in LABELED if data[split]]
     if sources and "classes" not in given:
         folder = next((source for source in sources if isinstance(source, Path) and os.path.isdir(source)), None)
         try:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target import PRODUCTION
 from cnnaudit.target.arrays import ArraySplit
 from cnnaudit.target.datasets import DatasetSplit
 from cnnaudit.target.folders import FolderSplit
+from cnnaudit.target.production import production_folder
 
 if TYPE_CHECKING:
     from cnnaudit.target import InputSpec, Split
@@ -26,7 +28,8 @@ def as_split(
     """The split that a source describes.
 
     Args:
-        name: `train` or `validation`, for messages.
+        name: `train`, `validation` or `production`; the last may come without labels: a folder of images, or None in
+            place of the labels.
         value: a folder with a folder per class (`str` or `Path`), or what a `module:callable` returned: a pair
             (images, labels), an object with `.images` and `.labels` (and, where it has it, a mapping `.metadata`), or a
             torch `Dataset` of (image, label) pairs.
@@ -39,6 +42,8 @@ def as_split(
         DataError: the value is nothing of these, does not fit `classes` or `spec`, or is a folder that cannot be used.
     """
     if isinstance(value, (str, Path)):
+        if name == PRODUCTION:
+            return production_folder(Path(value), classes, spec, base)
         return FolderSplit(Path(value), classes, spec, metadata, base)
     if metadata is not None:
         raise DataError(f"data.metadata describes image files, but data.{name} is a callable: give it '.metadata'")

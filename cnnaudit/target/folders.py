@@ -41,6 +41,7 @@ class FolderSplit:
         spec: what the model takes, see `cnnaudit.target.preparation.prepare`.
         metadata: a CSV file, see `cnnaudit.target.metadata.read_metadata`.
         base: the folder that file names are given relative to; default: the parent of `root`.
+        complete: whether every class needs a folder with images.
 
     Raises:
         DataError: a class has no folder or no image, a folder or file does not belong there, a link leads in a circle.
@@ -53,11 +54,12 @@ class FolderSplit:
         spec: InputSpec,
         metadata: Path | None = None,
         base: Path | None = None,
+        complete: bool = True,
     ) -> None:
         self._root, self._base, self._spec = root, base or root.parent, spec
         files = _scan(root, self._shown(root))
-        _check_classes(files, classes, self._shown(root))
-        ordered = [files[_normal(name)] for name in classes]
+        _check_classes(files, classes, self._shown(root), complete)
+        ordered = [files.get(normal(name), []) for name in classes]
         self._files = [file for members in ordered for file in members]
         self._labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(members) for members in ordered])
         self._metadata = read_metadata(metadata, self._files, root, self._base) if metadata else {}
@@ -154,7 +156,9 @@ def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in entries(root, shown):
         if path.is_dir():
-            files.setdefault(_normal(path.name), []).extend(_walk(path, f"{shown}/{path.name}", (_identity(root),)))
+            files.setdefault(normal(path.name), []).extend(
+                images_below(path, f"{shown}/{path.name}", (_identity(root),))
+            )
         elif path.suffix.lower() in suffixes():
             raise DataError(f"{shown}/{path.name}: an image beside the class folders. Move it into its class's folder")
     if not files:
@@ -162,7 +166,7 @@ def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
     return files
 
 
-def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+def images_below(folder: Path, shown: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     """The image files in a folder and the folders inside it."""
     identity = _identity(folder)
     if identity in above:
@@ -172,7 +176,7 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
     for path in entries(folder, shown):
         name = f"{shown}/{path.name}"
         if path.is_dir():
-            yield from _walk(path, name, (*above, identity))
+            yield from images_below(path, name, (*above, identity))
         elif not path.is_file():
             raise DataError(f"{name}: neither a file nor a folder (a broken link?). Remove it")
         else:
@@ -208,23 +212,25 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str) -> None:
+def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str, complete: bool) -> None:
     """Refuse folders that do not match the classes."""
-    wanted = [_normal(name) for name in classes]
+    wanted = [normal(name) for name in classes]
     if len(wanted) < 2:
         raise DataError(f"{shown}: expected at least two classes, got {list(classes)}")
     for name in sorted(set(files) - set(wanted)):
         near = difflib.get_close_matches(name, wanted, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"{shown}/{name}: no class of that name in data.classes = {list(classes)}{hint}")
-    for name in wanted:
+    if not complete and not any(files.values()):
+        raise DataError(f"{shown}: the folders of the classes hold no image")
+    for name in wanted if complete else ():
         if name not in files:
             raise DataError(f"{shown}: expected a folder for the class {name!r}, found {sorted(files)}")
         if not files[name]:
             raise DataError(f"{shown}/{name}: the folder of this class is empty. Add images or leave the class out")
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """The name in one Unicode form: file systems differ in how they store accents."""
     return unicodedata.normalize("NFC", name)
 

@@ -94,10 +94,10 @@ def wrong_share(contradicted: int, surest: int, everywhere: float, confidence: f
 
     Of its surest images the probe contradicts a share s, of all a share c. Some of it is the probe's own fault: one
     that errs on a share e of all images errs on about e^2 of its surest quarter (measured on ordinary networks with
-    right labels), so the estimate is (s - e^2) / (1 - e). What is known of e: it is at most c, and contradictions of its
-    own thin out toward the surest, so it is at most twice (c - s) / (1 - c), the solution of both equations. The lesser
-    of the two is taken. The low bound has the exact binomial low bound of s in place of s; the high bound is that of s
-    itself, as if the probe never erred.
+    right labels), so the estimate is (s - e^2) / (1 - e). What is known of e: it is at most c, and contradictions of
+    its own thin out toward the surest, so it is at most twice (c - s) / (1 - c), the solution of both equations. The
+    lesser of the two is taken. The low bound has the exact binomial low bound of s in place of s; the high bound is
+    that of s itself, as if the probe never erred.
 
     Args:
         contradicted: of the surest images.

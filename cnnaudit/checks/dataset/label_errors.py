@@ -23,6 +23,7 @@ from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import generator
+from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -63,8 +64,8 @@ class Asked:
     gate=False,
     remedy="Look through the listed images, the most suspect first, and correct or remove those whose label is wrong, "
     "first of all in validation: there they falsify every number. Then train and audit again.",
-    reference="Northcutt, Jiang and Chuang (2021), Confident learning; Northcutt, Athalye and Mueller (2021), Pervasive "
-    "label errors in test sets",
+    reference="Northcutt, Jiang and Chuang (2021), Confident learning; Northcutt, Athalye and Mueller (2021), "
+    "Pervasive label errors in test sets",
 )
 def label_errors(context: CheckContext) -> Finding:
     """Share of labels that a held-out probe contradicts where it is surest, less what is the probe's own fault.
@@ -107,7 +108,7 @@ def label_errors(context: CheckContext) -> Finding:
 def _ask(context: CheckContext) -> Asked:
     """The probe's answers for a sample of both splits."""
     target, most = context.target, affordable(context)
-    rows = {split: target.draw(split, most, context.seed) for split in ("train", "validation") if split in target.splits}
+    rows = {split: target.draw(split, most, context.seed) for split in LABELED if split in target.splits}
     labels = {split: np.asarray(target.split(split).labels)[drawn] for split, drawn in rows.items()}
     counts = np.array([np.bincount(of, minlength=len(target.classes)) for of in labels.values()])
     kept = np.flatnonzero((counts >= FEWEST).all(axis=0))
@@ -246,7 +247,7 @@ def exchange(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(labels == 3, 5, np.where(labels == 5, 3, labels))
 
 
-def relabeled_digits(seed: int, relabel: Relabel | None, splits: tuple[str, ...] = ("train", "validation")) -> AuditTarget:
+def relabeled_digits(seed: int, relabel: Relabel | None, splits: tuple[str, ...] = LABELED) -> AuditTarget:
     """Digits, some with another label, and a model fitted to what the training labels say."""
     parts = digit_splits(seed)
     for split in splits if relabel else ():
