@@ -10,6 +10,7 @@ from cnnaudit.core.statistics import proportion_interval
 
 PENALTY = 0.3
 SUREST = 4  # one in so many of the images that look like a class
+LEAST_SKILL = 0.25
 _LEAST = 1e-3
 
 
@@ -61,15 +62,30 @@ class Contradictions:
         rows = np.flatnonzero(self.contradicted)
         return rows[np.argsort(-self.doubt[rows], kind="stable")]
 
+    def skill(self) -> float:
+        """How far the probe is from chance (0) to one label for each look (1), whatever the label is called.
+
+        (p - q) / (1 - q), p the share of images with the most frequent label of those that look alike, q that of the
+        most frequent label of all.
+        """
+        table = np.zeros((self.looks.max() + 1, self.labels.max() + 1))
+        np.add.at(table, (self.looks, self.labels), 1)
+        pure, most = table.max(axis=1).sum() / table.sum(), table.sum(axis=0).max() / table.sum()
+        return float((pure - most) / (1 - most)) if most < 1 else 0.0
+
     def share(self, of: np.ndarray, confidence: float) -> tuple[float, float, float]:
-        """Estimated share of wrong labels among some images, low bound and high bound: see `wrong_share`."""
+        """Estimated share of wrong labels among some images, low bound and high bound: see `wrong_share`.
+
+        A probe whose skill is under a quarter proves nothing: the share is then 0 and only the high bound is kept.
+        """
         surest = of & self.surest
-        return wrong_share(
+        value, low, high = wrong_share(
             int((self.contradicted & surest).sum()),
             int(surest.sum()),
             float(self.contradicted[of].mean()) if of.any() else 0.0,
             confidence,
         )
+        return (value, low, high) if self.skill() >= LEAST_SKILL else (0.0, 0.0, high)
 
 
 def contradictions(probabilities: np.ndarray, labels: np.ndarray, split: np.ndarray) -> Contradictions:
@@ -94,7 +110,7 @@ def wrong_share(contradicted: int, surest: int, everywhere: float, confidence: f
 
     Of its surest images the probe contradicts a share s, of all a share c. Some of it is the probe's own fault: one
     that errs on a share e of all images errs on about e^2 of its surest quarter (measured on ordinary networks with
-    right labels), so the estimate is (s - e^2) / (1 - e). What is known of e: it is at most c, and contradictions of
+    right labels), so the estimate is (s - e^2) / (1 - e^2). What is known of e: it is at most c, and contradictions of
     its own thin out toward the surest, so it is at most twice (c - s) / (1 - c), the solution of both equations. The
     lesser of the two is taken. The low bound has the exact binomial low bound of s in place of s; the high bound is
     that of s itself, as if the probe never erred.
@@ -106,7 +122,7 @@ def wrong_share(contradicted: int, surest: int, everywhere: float, confidence: f
 
     Example:
         >>> [round(x, 2) for x in wrong_share(20, 100, 0.3, 0.95)]
-        [0.16, 0.05, 0.29]
+        [0.12, 0.04, 0.29]
     """
     if not surest:
         return 0.0, 0.0, 1.0
@@ -114,5 +130,5 @@ def wrong_share(contradicted: int, surest: int, everywhere: float, confidence: f
     share = contradicted / surest
     thinning = max(everywhere - share, 0.0) / max(1 - everywhere, 1e-9)
     own = min(everywhere, 2 * thinning)
-    value, low = (min(max((s - own**2) / (1 - own), 0.0), s) if own < 1 else 0.0 for s in (share, low))
+    value, low = (min(max((s - own**2) / (1 - own**2), 0.0), s) if own < 1 else 0.0 for s in (share, low))
     return value, low, high

@@ -1,7 +1,7 @@
 """Which images are poor pictures?
 
 Blank, dark, blurred or odd-sized images are often broken files or another kind of picture. The audit lists those that
-stand apart from the others, so that somebody looks at them; a poor picture may be exactly what the model must cope with.
+stand apart from the others, so that somebody looks at them; a poor picture may be just what the model must cope with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from cnnaudit.core.statistics import generator
 from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
-
     from cnnaudit.target import AuditTarget
 
 _SHOWN_IMAGES, _SHOWN_OF_A_KIND = 24, 6
