@@ -52,7 +52,7 @@ def quality(context: CheckContext) -> Finding:
     split. At quick at most 50 megapixels of each split are read (1,000 images of 224 x 224), of larger splits a
     stratified sample. The share describes; it accuses nobody.
 
-    Tolerance: a policy, one image in twenty; of the clean targets the largest share is .022.
+    Tolerance: a policy, one image in twenty; of 40 clean targets the largest share is .002.
     """
     target = context.target
     places, labels, marks = [], [], []
