@@ -100,26 +100,24 @@ def told_apart(scores: np.ndarray, second: np.ndarray, groups: np.ndarray, confi
     """
     from scipy.stats import norm, rankdata
 
-    parts, total = [], 0.0
+    parts: list[tuple[float, np.ndarray, np.ndarray]] = []
     for group in np.unique(groups):
         a, b = scores[(groups == group) & ~second], scores[(groups == group) & second]
-        if not len(a) or not len(b):
-            continue
-        ranks = rankdata(np.concatenate([a, b]))
-        of_b = (ranks[len(a) :] - rankdata(b)) / len(a)  # share of a that each b exceeds, half of the ties
-        of_a = 1 - (ranks[: len(a)] - rankdata(a)) / len(b)
-        weight = len(a) * len(b) / (len(a) + len(b))
-        parts.append((weight, of_a, of_b))
-        total += weight
+        if len(a) and len(b):
+            ranks = rankdata(np.concatenate([a, b]))
+            of_b = (ranks[len(a) :] - rankdata(b)) / len(a)  # share of a that each b exceeds, half of the ties
+            of_a = 1 - (ranks[: len(a)] - rankdata(a)) / len(b)
+            parts.append((len(a) * len(b) / (len(a) + len(b)), of_a, of_b))
     if not parts:
         raise UnsupportedError("no class has images in both sets, so that they cannot be compared")
+    total = sum(weight for weight, _, _ in parts)
     auc = sum(weight * of_b.mean() for weight, _, of_b in parts) / total
     variance = sum(
         (weight / total / len(placed)) ** 2 * ((placed - auc) ** 2).sum()
-        for weight, *sides in parts
-        for placed in sides
+        for weight, of_a, of_b in parts
+        for placed in (of_a, of_b)
     )
-    smallest = min(sum(len(of[side]) for of in parts) for side in (1, 2))
+    smallest = min(sum(len(of_a) for _, of_a, _ in parts), sum(len(of_b) for _, _, of_b in parts))
     half = max(float(norm.ppf((1 + confidence) / 2)) * float(np.sqrt(variance)), 1 / smallest)
     return Told(float(auc), max(0.0, float(auc) - half), min(1.0, float(auc) + half))
 
@@ -159,5 +157,6 @@ def mixture_differences(
     sizes = counts.sum(axis=1)
     p = np.array([fisher_exact([column, sizes - column])[1] for column in counts.T])
     shares = counts / sizes[:, None]
-    rows = [(names[k], *shares[:, k].tolist()) for k in np.flatnonzero(benjamini_hochberg(p, alpha))]
+    found = np.flatnonzero(benjamini_hochberg(p, alpha))
+    rows = [(names[int(k)], float(shares[0, k]), float(shares[1, k])) for k in found]
     return sorted(rows, key=lambda row: -abs(row[1] - row[2]))

@@ -53,7 +53,7 @@ _SHOWN = 12
     "there; where it is lower, add such images to training and validation.",
     reference="Rabanser, Günnemann and Lipton (2019), Failing loudly; Garg et al. (2022), Leveraging unlabeled data to "
     "predict out-of-distribution performance",
-    needs=SPLITS,
+    needs=("validation", "production"),
 )
 def drift(context: CheckContext) -> Finding:
     """AUC of kernel ridge regression that tells production from validation, in 5 folds; DeLong's interval.
@@ -86,7 +86,7 @@ def drift(context: CheckContext) -> Finding:
     scores = held_out_scores(kernel(kinds, np.zeros(len(second))), second, context.generator("folds"))
     told = told_apart(scores, second, groups, context.confidence)
     clearest = differing(features, second, groups, context.confidence)
-    mixture = mixture_differences(*labels.values(), target.classes) if labeled else []
+    mixture = mixture_differences(labels["validation"], labels["production"], target.classes) if labeled else []
     own, others = distances(seen[-1][~second], seen[-1][second])
     expected = _expected(context, images, labels)
     return context.judge(

@@ -64,7 +64,8 @@ def quality(context: CheckContext) -> Finding:
         marks.append(np.stack([found.get(kind, np.zeros(len(rows), bool)) for kind in KINDS], axis=1))
     if not places:
         raise UnsupportedError("looking at pictures needs images in data.train or data.validation")
-    table, listed = np.concatenate(marks), np.concatenate(marks).any(axis=1)
+    table = np.concatenate(marks)
+    listed: np.ndarray = np.asarray(table.any(axis=1))
     kinds = [f"{int(n):,} {kind}" for kind, n in zip(KINDS, table.sum(axis=0)) if n]
     return context.judge_share(
         int(listed.sum()),

@@ -52,7 +52,7 @@ _SHOWN = 6
     remedy="Find out what was done to one split and not to the other (camera, date, crop, compression, augmentation), "
     "and split again at random, or say for which images the validation numbers hold.",
     reference="Rabanser, Günnemann and Lipton (2019), Failing loudly: detecting dataset shift",
-    needs=SPLITS,
+    needs=("train", "validation"),
 )
 def split_shift(context: CheckContext) -> Finding:
     """AUC of kernel ridge regression that tells train from validation, in 5 folds, images of the same class compared.
@@ -79,9 +79,8 @@ def split_shift(context: CheckContext) -> Finding:
     scores = held_out_scores(kernel(kinds, np.zeros(len(labels))), second, context.generator("folds"))
     told = told_apart(scores, second, labels, context.confidence)
     rows = differing(features, second, labels, context.confidence)
-    mixture = mixture_differences(
-        *(np.asarray(context.target.split(split).labels) for split in SPLITS), context.target.classes
-    )
+    train, validation = (np.asarray(context.target.split(split).labels) for split in SPLITS)
+    mixture = mixture_differences(train, validation, context.target.classes)
     return context.judge(
         told.auc,
         (told.low, told.high),
