@@ -80,8 +80,8 @@ def label_errors(context: CheckContext) -> Finding:
     At quick 1,000 images of each split are read, 250 where they are larger than 128 x 128. Labels that are wrong in the
     same way everywhere, in both splits, cannot be told from right ones.
 
-    Tolerance: of 40 clean targets the largest low bound is .005; with 20 % of the labels replaced it is .068 and more on
-    digits. Small networks on CIFAR-10 are inconclusive with 10 % wrong, and half of them with 20 %.
+    Tolerance: of 40 clean targets the largest low bound is .005; with 20 % of the labels replaced it is .068 and more
+    on digits. Small networks on CIFAR-10 are inconclusive with 10 % wrong, and half of them with 20 %.
     """
     asked = _ask(context)
     found, classes = asked.found, context.target.classes
