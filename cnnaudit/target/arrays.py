@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.audit_target import PRODUCTION
 from cnnaudit.target.numbers import as_array, as_column
 from cnnaudit.target.rows import ONE_LABEL
 from cnnaudit.target.stored import MOST_CHANNELS
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cnnaudit.target import InputSpec
 
 
+UNLABELED = -1
+
+
 class ArraySplit:
     """A split made of arrays or tensors: images (N, C, H, W), (N, H, W) or (N, H, W, C), float in [0, 1] or uint8.
 
@@ -26,6 +30,7 @@ class ArraySplit:
 
     Args:
         split: its name, for messages.
+        labels: (N,); None in a production split whose images have no labels, which are then all -1.
         classes: how many classes the labels may name.
         metadata: columns that describe the images, each of shape (N,): booleans, numbers (NaN: missing) or text.
         spec: what the model takes; None: the images say. With it, its number of channels tells (N, C, H, W) from
@@ -47,6 +52,10 @@ class ArraySplit:
     ) -> None:
         self._split = split
         self._images = _as_nchw(split, as_array(f"{split}: images", images), spec)
+        if unlabeled := labels is None:
+            if split != PRODUCTION:
+                raise DataError(f"data.{split}: the images have no labels; only data.production may come without")
+            labels = np.zeros(len(self._images), np.int64)
         self._labels = as_array(f"{split}: labels", labels)
         if self._labels.ndim == 2 and self._labels.shape[0] == len(self._images) and self._labels.shape[1] > 1:
             raise DataError(f"{split}: expected one label for each image, got {self._labels.shape[1]}. {ONE_LABEL}")
@@ -61,7 +70,7 @@ class ArraySplit:
         if not 0 <= self._labels.min() <= self._labels.max() < classes:
             low, high = self._labels.min(), self._labels.max()
             raise DataError(f"{split}: labels must be in 0..{classes - 1} for {classes} classes, got {low}..{high}")
-        self._labels = self._labels.astype(np.int64)
+        self._labels = np.full(n, UNLABELED, np.int64) if unlabeled else self._labels.astype(np.int64)
         for key, column in self._metadata.items():
             if len(column) != n:
                 raise DataError(f"{split}: metadata column {key!r} has {len(column)} values for {n} images")

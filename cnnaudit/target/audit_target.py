@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LABELED = ("train", "validation")
+PRODUCTION = "production"  # the split whose images may have no labels
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -80,7 +83,7 @@ class Split(Protocol):
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 labels of shape (N,), in 0..K-1."""
+        """int64 labels of shape (N,), in 0..K-1; all -1 in a production split without labels."""
 
     @property
     def metadata(self) -> Mapping[str, np.ndarray]:
@@ -101,7 +104,7 @@ class AuditTarget:
     """A model and its data; the model takes pixels in [0, 1] and answers logits (N, K).
 
     Attributes:
-        splits: `train` and `validation`, whichever exist.
+        splits: `train`, `validation` and `production`, whichever exist.
         inside: whether the model's calls can be observed (not so for TorchScript and ONNX); see `inside_reason`.
         check_modules: somebody else's modules of checks that the target's file names.
         ignore: patterns of check ids that the target's file leaves out.

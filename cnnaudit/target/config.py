@@ -40,7 +40,7 @@ class AuditFile:
 
     Attributes:
         path: the file; paths and imports in it are relative to its folder.
-        splits: `train` and `validation`, whichever the file names.
+        splits: `train`, `validation` and `production`, whichever the file names.
         classes: in the order of the logits; the sorted folder names where the file gives none.
         metadata: a CSV file, or None.
         reading: how the files of the splits are read.

@@ -10,11 +10,12 @@ from typing import Any
 from cnnaudit.core.errors import AuditError, DataError
 from cnnaudit.core.names import printable
 from cnnaudit.core.wording import one_line
+from cnnaudit.target import LABELED, PRODUCTION
 from cnnaudit.target.config_keys import KEYS, RefusedError
 from cnnaudit.target.config_text import shown
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES
 
-SPLITS = ("train", "validation")
+SPLITS = (*LABELED, PRODUCTION)
 ARRAYS = (".npz", ".tar")  # files that hold a whole split
 
 
@@ -97,9 +98,9 @@ def fit_input(model: Mapping[str, Any], image: Mapping[str, Any], problems: list
 
 def fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:
     """Whether the values of [data] fit each other; classes that are not given are the folder names, or the labels."""
-    if not set(SPLITS) & set(given):
+    if not set(LABELED) & set(given):
         problems.append(f"data.validation: missing, and so is data.train; expected {KEYS['data']['train'].accepted}")
-    sources = [data[split][0] for split in SPLITS if data[split]]
+    sources = [data[split][0] for split in LABELED if data[split]]
     if data["labels"]:
         _fit_labels(data, given, sources, problems)
     elif sources and "classes" not in given:

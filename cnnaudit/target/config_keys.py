@@ -229,6 +229,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     "data": {
         "train": Key(_DATA, _data_source),
         "validation": Key(_DATA, _data_source),
+        "production": Key(f"{_DATA}; or a folder of images without labels", _data_source),
         "classes": Key(
             "a list of at least two different names without control characters, in the order of the logits",
             _several(_class_name, 2, distinct=True),

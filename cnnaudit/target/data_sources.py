@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target import PRODUCTION
 from cnnaudit.target.array_files import read_npy, read_npz
 from cnnaudit.target.arrays import ArraySplit
 from cnnaudit.target.datasets import DatasetSplit
@@ -15,6 +16,7 @@ from cnnaudit.target.files import FileSplit, InputWarning
 from cnnaudit.target.folders import FolderSplit
 from cnnaudit.target.labels import Columns, read_labelled, understand
 from cnnaudit.target.metadata import read_metadata
+from cnnaudit.target.production import production_folder
 from cnnaudit.target.reading import Reading
 from cnnaudit.target.shards import ShardSplit, shard_paths
 from cnnaudit.target.tables import Table, of_frame, read_table
@@ -45,7 +47,7 @@ def as_split(
     """The split that a source describes.
 
     Args:
-        name: `train` or `validation`, for messages.
+        name: `train`, `validation` or `production`; the last may come without labels (a folder of images, or None).
         value: a folder (`str` or `Path`), or what a `module:callable` returned, see `ACCEPTED`.
         classes: the class names in the order of the labels.
         spec: what the model takes.
@@ -56,6 +58,10 @@ def as_split(
         DataError: the value is nothing of these, does not fit `classes` or `spec`, or is a folder that cannot be used.
     """
     value = _unwrapped(name, value)
+    if name == PRODUCTION:
+        metadata = None
+        if isinstance(value, (str, Path)) and (path := (base or Path()) / value).is_dir() and reading.labels is None:
+            return production_folder(path, classes, spec, base, reading.skip_unreadable)
     if isinstance(value, (str, Path)) and (split := _of_path(name, value, classes, spec, metadata, base, reading)):
         return split
     if _is_frame(value) and (rows := _of_frame(name, value, reading)) is not None:

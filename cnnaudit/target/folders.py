@@ -34,6 +34,7 @@ class FolderSplit(FileSplit):
         metadata: a CSV file, see `cnnaudit.target.metadata.read_metadata`.
         base: the folder that file names are given relative to; default: the parent of `root`.
         skip_unreadable: leave files out that cannot be read, see `FileSplit`.
+        complete: whether every class needs a folder with images.
 
     Raises:
         DataError: a class has no folder or no image, a folder or file does not belong there, a link leads in a circle.
@@ -47,17 +48,18 @@ class FolderSplit(FileSplit):
         metadata: Path | None = None,
         base: Path | None = None,
         skip_unreadable: bool = False,
+        complete: bool = True,
     ) -> None:
         base = base or root.parent
         shown = shown_path(root, base)
         files = scan(root, shown, strict=not skip_unreadable)
-        _check_classes(files, classes, shown)
-        ordered = [files[_normal(name)] for name in classes]
+        _check_classes(files, classes, shown, complete)
+        ordered = [files.get(normal(name), []) for name in classes]
         members = [file for group in ordered for file in group]
         labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(group) for group in ordered])
         columns = read_metadata(metadata, members, root, base) if metadata else {}
         super().__init__(root.name, members, labels, spec, columns, base, skip_unreadable)
-        for k in sorted(set(range(len(classes))) - set(self.labels.tolist())):
+        for k in sorted(set(range(len(classes))) - set(self.labels.tolist())) if complete else ():
             raise DataError(f"{shown}/{classes[k]}: no image of this class can be read. Add images")
 
 
@@ -103,8 +105,8 @@ def scan(root: Path, shown: str, strict: bool = True) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in entries(root, shown):
         if path.is_dir():
-            files.setdefault(_normal(path.name), []).extend(
-                _walk(path, f"{shown}/{path.name}", (_identity(root),), strict)
+            files.setdefault(normal(path.name), []).extend(
+                images_below(path, f"{shown}/{path.name}", (_identity(root),), strict)
             )
         elif path.suffix.lower() in suffixes():
             raise DataError(f"{shown}/{path.name}: an image beside the class folders. Move it into its class's folder")
@@ -113,7 +115,9 @@ def scan(root: Path, shown: str, strict: bool = True) -> dict[str, list[Path]]:
     return files
 
 
-def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...], strict: bool) -> Iterator[Path]:
+def images_below(
+    folder: Path, shown: str, above: tuple[tuple[int, int], ...] = (), strict: bool = True
+) -> Iterator[Path]:
     """The image files in a folder and the folders inside it."""
     identity = _identity(folder)
     if identity in above:
@@ -123,7 +127,7 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...], strict: 
     for path in entries(folder, shown):
         name = f"{shown}/{path.name}"
         if path.is_dir():
-            yield from _walk(path, name, (*above, identity), strict)
+            yield from images_below(path, name, (*above, identity), strict)
         elif not path.is_file():
             raise DataError(f"{name}: neither a file nor a folder (a broken link?). Remove it")
         else:
@@ -159,22 +163,24 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str) -> None:
+def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str, complete: bool) -> None:
     """Refuse folders that do not match the classes."""
-    wanted = [_normal(name) for name in classes]
+    wanted = [normal(name) for name in classes]
     if len(wanted) < 2:
         raise DataError(f"{shown}: expected at least two classes, got {list(classes)}")
     for name in sorted(set(files) - set(wanted)):
         near = difflib.get_close_matches(name, wanted, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"{shown}/{name}: no class of that name in data.classes = {list(classes)}{hint}")
-    for name in wanted:
+    if not complete and not any(files.values()):
+        raise DataError(f"{shown}: the folders of the classes hold no image")
+    for name in wanted if complete else ():
         if name not in files:
             raise DataError(f"{shown}: expected a folder for the class {name!r}, found {sorted(files)}")
         if not files[name]:
             raise DataError(f"{shown}/{name}: the folder of this class is empty. Add images or leave the class out")
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """The name in one Unicode form: file systems differ in how they store accents."""
     return unicodedata.normalize("NFC", name)
