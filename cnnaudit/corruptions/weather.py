@@ -51,7 +51,7 @@ def ice(n: int, height: int, width: int, generator: torch.Generator) -> torch.Te
         angles = 360 * torch.rand(n, generator=generator)
         drawn = filters.motion(points, max(20 * size, 2.0), max(8 * size, 1.0), angles)
         needles = torch.maximum(needles, drawn / drawn.amax((1, 2, 3), keepdim=True).clamp_min(1e-12))
-    return (0.2 + 0.35 * clouds + needles[:, 0].sqrt() * (0.3 + 0.7 * clouds)).clamp(0, 1)
+    return (0.25 + 0.35 * clouds + 0.6 * needles[:, 0].sqrt() * (0.3 + 0.7 * clouds)).clamp(0, 1)
 
 
 def fog(images: torch.Tensor, setting: tuple[float, float], size: float, generator: torch.Generator) -> torch.Tensor:
