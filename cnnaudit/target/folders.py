@@ -18,7 +18,7 @@ from cnnaudit.core.progress import progress
 from cnnaudit.target import InputSpec
 from cnnaudit.target.formats import suffixes
 from cnnaudit.target.metadata import read_metadata
-from cnnaudit.target.preparation import allocate, header, load, opened
+from cnnaudit.target.preparation import allocate, header, load, opened, original
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +91,16 @@ class FolderSplit:
         again = copy.copy(self)
         again._spec = spec
         return again
+
+    def original(self, index: int) -> torch.Tensor:
+        """The image at that position before it is resized, float32 (C, h, w) in [0, 1].
+
+        Raises:
+            DataError: the file cannot be read as an image; the message names it.
+        """
+        import torch
+
+        return torch.from_numpy(load(self._files[index], self._spec, self.name(index), original))
 
     def name(self, index: int) -> str:
         """The file of that image, relative to the audit file's folder."""
