@@ -45,7 +45,7 @@ class Pipeline:
 
 def pipelines(spec: InputSpec, stored: bool) -> list[Pipeline]:
     """What is tried on images of that input; resizing only where the images can be had as they are stored."""
-    found = [Pipeline("a crop that is one pixel off", _one_pixel)]
+    found = [Pipeline("crop one pixel off", _one_pixel)]
     if min(spec.size) >= SMALLEST:
         found = [Pipeline(f"JPEG {quality}", lambda x, q=quality: jpeg(x, q)) for quality in (95, 75)] + found
     if stored:
@@ -64,11 +64,11 @@ def _resizes(spec: InputSpec) -> list[Pipeline]:
     own = spec.interpolation
     found = []
     if own in _ANTIALIASED:
-        found = [(f"{own} by torch instead of Pillow", own, True), (f"{own} without antialiasing", own, False)]
+        found = [("resizing by torch", own, True), ("no antialiasing", own, False)]
     elif own == "nearest":
-        found = [("nearest by torch instead of Pillow", "nearest-exact", False)]
-    found += [(f"{other} instead of {own}", other, True) for other in _ANTIALIASED if other != own]
-    found.append((f"mean over the area instead of {own}", "area", False))
+        found = [("resizing by torch", "nearest-exact", False)]
+    found += [(f"{other} resizing", other, True) for other in _ANTIALIASED if other != own]
+    found.append(("area resizing", "area", False))
     return [
         Pipeline(name, lambda x, m=mode, a=antialias: resized(x, spec, m, a), stored=True)
         for name, mode, antialias in found

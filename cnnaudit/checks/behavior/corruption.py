@@ -122,7 +122,7 @@ def corruption(context: CheckContext) -> Finding:
     images. With `claims.corruption_accuracy` the mean accuracy itself is judged, with an exact interval for the number
     of images.
 
-    Tolerance without a claim: 60 ordinary networks keep .6 and more, MobileNetV2 on photographs .44 (interval .39 to
+    Tolerance without a claim: 60 ordinary networks keep .63 and more, MobileNetV2 on photographs .44 (interval .39 to
     .48), ResNet-50 as published .52; a model that goes by a difference of 1/255 keeps about .2.
     """
     from cnnaudit.checks.behavior.corruption_figures import by_corruption, figures

@@ -1,4 +1,4 @@
-"""Do predictions depend on how images are decoded, resized and stored?
+"""Do predictions depend on how images are resized, compressed and cropped?
 
 Training read images with one library, the product reads them with another: another resizing filter, no antialiasing,
 JPEG on the way, a crop one pixel off. To the eye nothing changes.
@@ -64,7 +64,7 @@ class Changed:
 
 
 @check(
-    question="Do predictions depend on how images are decoded, resized and stored?",
+    question="Do predictions depend on how images are resized, compressed and cropped?",
     statistic="predictions that change under the worst of the usual other preparations",
     unit="share of images",
     direction="at_most",

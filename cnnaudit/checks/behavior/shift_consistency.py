@@ -73,7 +73,7 @@ def shift_consistency(context: CheckContext) -> Finding:
 
 
 def strided(seed: int, blur: float) -> AuditTarget:
-    """Fine texture, and a linear model of every fourth pixel along both axes, blurred before by so many pixels.
+    """Fine texture on soft clouds, and a linear model of every fourth pixel along both axes, blurred by so many pixels.
 
     The labels are its answers, so that it is always right on images that nobody shifts.
     """
@@ -84,7 +84,9 @@ def strided(seed: int, blur: float) -> AuditTarget:
     from cnnaudit.target import AuditTarget
 
     rng = generator("planted", seed, "texture")
-    images = rng.random((500, 1, 32, 32), dtype=np.float32)
+    clouds = gaussian_blur(torch.from_numpy(rng.normal(size=(500, 1, 32, 32))), 6.0).numpy()
+    texture = rng.uniform(-0.25, 0.25, clouds.shape)
+    images = np.clip(0.5 + 0.05 * clouds / clouds.std() + texture, 0, 1).astype(np.float32)
     weights = torch.from_numpy(rng.normal(size=(64, 5))).float()
 
     class Strided(nn.Module):
