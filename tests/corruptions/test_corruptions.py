@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.corruptions import CORRUPTIONS, SEVERITIES, blur, corrupt, digital, filters, weather
+from cnnaudit.testing.posing_device import carried, pose, posing
 
 
 def seeded(seed=0):
@@ -260,3 +261,11 @@ def test_all_have_five_severities_of_both_sizes():
     for name, found in CORRUPTIONS.items():
         assert len(found.large) == len(found.small) == 5, name
         assert inspect.getdoc(found.apply), name
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_another_device_gives_the_same_images(name):
+    images = photograph(16, n=2)
+    with posing():
+        found = carried(corrupt(pose(images), name, 3, seeded()))
+    torch.testing.assert_close(found, corrupt(images, name, 3, seeded()), atol=1e-6, rtol=0)
