@@ -44,7 +44,8 @@ def shift_consistency(context: CheckContext) -> Finding:
     What comes into view is the image mirrored at its edge. The interval is exact (Clopper and Pearson). At quick 100
     images are asked, from standard on every one.
 
-    Tolerance: TOLERANCE
+    Tolerance: of 100 ordinary networks one in a hundred shows more than .45; MobileNetV2 on photographs changes 4 of
+    100, a model of every fourth pixel two thirds.
     """
     from cnnaudit.checks.behavior._before_and_after import pairs
     from cnnaudit.checks.behavior._perturbations import VARIATIONS
