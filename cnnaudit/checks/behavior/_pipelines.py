@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -47,7 +48,7 @@ def pipelines(spec: InputSpec, stored: bool) -> list[Pipeline]:
     """What is tried on images of that input; resizing only where the images can be had as they are stored."""
     found = [Pipeline("crop one pixel off", _one_pixel)]
     if min(spec.size) >= SMALLEST:
-        found = [Pipeline(f"JPEG {quality}", lambda x, q=quality: jpeg(x, q)) for quality in (95, 75)] + found
+        found = [Pipeline(f"JPEG {quality}", partial(jpeg, quality=quality)) for quality in (95, 75)] + found
     if stored:
         found = [*_resizes(spec), *found]
     if spec.channels == 3:
@@ -70,7 +71,7 @@ def _resizes(spec: InputSpec) -> list[Pipeline]:
     found += [(f"{other} resizing", other, True) for other in _ANTIALIASED if other != own]
     found.append(("area resizing", "area", False))
     return [
-        Pipeline(name, lambda x, m=mode, a=antialias: resized(x, spec, m, a), stored=True)
+        Pipeline(name, partial(resized, spec=spec, mode=mode, antialias=antialias), stored=True)
         for name, mode, antialias in found
     ]
 

@@ -159,7 +159,8 @@ def _changed(
 ) -> Changed:
     """One preparation of the images at those positions; images that it leaves as they are, are not asked about."""
     before = context.predictions("validation").argmax(1)
-    answers, pictures, difference = before[rows].clone(), [], 0.0
+    answers, difference = before[rows].clone(), 0.0
+    pictures: list[torch.Tensor] = []
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         same = images[part]
@@ -168,8 +169,8 @@ def _changed(
         difference += float((other - same).abs().mean((1, 2, 3)).sum())
         if touched.any():
             answers[start : start + _AT_ONCE][touched] = context.target.logits(other[touched]).argmax(1)
-        moved = answers[start : start + _AT_ONCE] != before[part]
-        pictures += list(other[moved][: 3 - len(pictures)])
+        upset = answers[start : start + _AT_ONCE] != before[part]
+        pictures += list(other[upset][: 3 - len(pictures)])
     moved = (answers != before[rows]).numpy()
     return Changed(
         variant,
