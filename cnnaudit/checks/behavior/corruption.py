@@ -123,7 +123,7 @@ def corruption(context: CheckContext) -> Finding:
     of images.
 
     Tolerance without a claim: 60 ordinary networks keep .63 and more, MobileNetV2 on photographs .41 (interval .37 to
-    .46), ResNet-50 as published .52; a model that goes by a difference of 1/255 keeps about .2.
+    .46), ResNet-50 as published about .51; a model that goes by a difference of 1/255 keeps about .2.
     """
     from cnnaudit.checks.behavior.corruption_figures import by_corruption, figures
 
