@@ -15,8 +15,8 @@ from cnnaudit.cues.excess import excess
 from cnnaudit.cues.fill import filled
 from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.protocol import PlacedCue, check_images, check_pair, gray
-from cnnaudit.cues.window import NEAR
 from cnnaudit.cues.search import PASSES, Candidate, Halves, Search, Trial, judged_classes, nobody, search_classes
+from cnnaudit.cues.window import NEAR
 
 #: Side of a patch in pixels.
 SIDE = 5

@@ -16,7 +16,7 @@ from cnnaudit.core.errors import DataError
 from cnnaudit.core.names import printable
 from cnnaudit.core.progress import progress
 from cnnaudit.target import InputSpec
-from cnnaudit.target.preparation import allocate, header, load
+from cnnaudit.target.preparation import allocate, header, load, original
 from cnnaudit.target.stored import full_scale
 
 if TYPE_CHECKING:
@@ -106,6 +106,16 @@ class FileSplit:
     def name(self, index: int) -> str:
         """The file of that image, relative to the audit file's folder."""
         return shown_path(self._files[index], self._base)
+
+    def original(self, index: int) -> torch.Tensor:
+        """The image at that position before it is resized, float32 (C, h, w) in [0, 1].
+
+        Raises:
+            DataError: the file cannot be read as a picture; the message names it.
+        """
+        import torch
+
+        return torch.from_numpy(load(self._files[index], self._spec, self.name(index), original))
 
     def properties(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
         """What `cnnaudit.target.preparation.header` gives, and `aspect` = width / height; each (n,)."""

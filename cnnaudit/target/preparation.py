@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,18 +35,34 @@ def prepare(image: Image.Image, spec: InputSpec) -> np.ndarray:
         DataError: pixels of 32 bits are outside the range that can be scaled, the image would have too many pixels
             once its shorter side is resized, or its colors cannot be converted.
     """
-    from PIL import Image, ImageOps
-
     if spec.channels not in (1, 3):
         raise DataError(
             f"a picture has 1 or 3 channels, input.channels = {spec.channels}. Store images of {spec.channels} "
             "channels "
             "as .npy, .npz or TIFF"
         )
+    decoded, deep = _decoded(image, spec)
+    return _as_array(resized(decoded, spec), spec, deep)
+
+
+def original(image: Image.Image, spec: InputSpec) -> np.ndarray:
+    """The image before it is resized, float32 (C, h, w) in [0, 1]: upright and in the wanted channels."""
+    decoded, deep = _decoded(image, spec)
+    return _as_array(decoded, spec, deep)
+
+
+def _decoded(image: Image.Image, spec: InputSpec) -> tuple[Image.Image, bool]:
+    """The image upright and in the wanted channels; gray of more than 8 bits as floats, which the second value says."""
+    from PIL import Image, ImageOps
+
     image = ImageOps.exif_transpose(image)
     deep = image.mode == "F" or image.mode.startswith("I")
-    image = Image.fromarray(_deep_gray(image, spec)) if deep else _eight_bit(image, spec.channels)
-    pixels = np.asarray(resized(image, spec), dtype=np.float32)
+    return (Image.fromarray(_deep_gray(image, spec)) if deep else _eight_bit(image, spec.channels)), deep
+
+
+def _as_array(image: Image.Image, spec: InputSpec, deep: bool) -> np.ndarray:
+    """The pixels as float32 (C, H, W) in [0, 1]."""
+    pixels = np.asarray(image, dtype=np.float32)
     pixels = np.clip(pixels, 0, 1) if deep else pixels / np.float32(255)  # sharp filters overshoot in float images
     if pixels.ndim == 2:
         return np.repeat(pixels[None], spec.channels, axis=0)
@@ -67,20 +84,24 @@ def resized(image: Image.Image, spec: InputSpec) -> Image.Image:
     return cropped
 
 
-def load(path: Path, spec: InputSpec, shown: str) -> np.ndarray:
-    """The prepared pixels of an image file; `shown` is the name for messages.
+def load(
+    path: Path, spec: InputSpec, shown: str, prepared: Callable[[Image.Image, InputSpec], np.ndarray] = prepare
+) -> np.ndarray:
+    """The prepared pixels of an image file; `shown` is the name for messages, `prepared` may be `original`.
 
     Raises:
         DataError: the file is no image, is broken, cannot be opened or has too many pixels.
     """
     if (stored := read_stored(path, shown, spec.channels)) is not None:
+        if prepared is original:
+            raise DataError(f"{shown}: a stored array is not resized; it has no original picture")
         try:
             return prepare_stored(stored, spec)
         except DataError as error:
             raise DataError(f"{shown}: {error}") from None
     with opened(path, shown) as image:
         try:
-            return prepare(image, spec)
+            return prepared(image, spec)
         except DataError as error:
             raise DataError(f"{shown}: {error}") from None
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …

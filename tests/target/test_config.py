@@ -197,6 +197,9 @@ BAD = [
     ("[data]", "[claims]\nscale = 1\n[data]", ["claims.scale = 1", "above 1"]),
     ("[data]", "[claims]\nnoise = 7\n[data]", ["claims.noise = 7", "standard deviation in (0, 1]"]),
     ("[data]", "[claims]\ntranslation_pixels = 1.5\n[data]", ["claims.translation_pixels = 1.5", "whole number"]),
+    ("[data]", "[claims]\ncalibrated = 0\n[data]", ["claims.calibrated = 0", "a number in (0, 1]"]),
+    ("[data]", "[claims]\ncorruption_accuracy = 60\n[data]", ["claims.corruption_accuracy = 60", "in (0, 1]"]),
+    ("[data]", "[claims]\npipeline_changes = true\n[data]", ["claims.pipeline_changes = True", "in (0, 1]"]),
     ("[data]", "[checks]\nignore = 'x'\n[data]", ["checks.ignore = 'x'", "a list of patterns"]),
     (
         "[data]",

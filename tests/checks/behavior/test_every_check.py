@@ -12,10 +12,14 @@ from cnnaudit.target import Claims
 
 NAMES = (
     "claimed_accuracy",
+    "calibration",
     "collapsed_classes",
+    "corruption",
     "determinism",
     "input",
     "invariance",
+    "pipeline",
+    "shift_consistency",
     "single_pixel",
     "worst_group",
 )
