@@ -13,7 +13,7 @@ from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.core.wording import one_line
 from cnnaudit.target import InputSpec, Split
 from cnnaudit.target.answers import ends_in_sigmoid, other_kind
-from cnnaudit.target.model_sources import ModelSource
+from cnnaudit.target.model_sources import ModelSource, plain
 from cnnaudit.target.pixels import PixelModel
 from cnnaudit.target.rows import ONE_LABEL
 
@@ -62,6 +62,33 @@ def _asked(model: PixelModel, images: torch.Tensor, spec: InputSpec) -> Any:
             f"the model rejects images of input.size = {list(spec.size)} with input.channels = {spec.channels}: "
             f"{one_line(error)}"
         ) from error
+
+
+def ready(name: str, module: Any, images: torch.Tensor, classes: Sequence[str], device: str) -> torch.nn.Module:
+    """A module in evaluation mode whose answer to two images is logits of the classes, or that was made so.
+
+    Wrappers of `torch.compile` and data parallelism are taken off; answers of more than logits are cut down to them.
+
+    Raises:
+        ModelError: it does not answer so.
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise ModelError(f"{name}: expected a torch.nn.Module, got {type(module).__name__}")
+    network = plain(module).eval()
+    if isinstance(network, PixelModel):
+        return network
+    spec = InputSpec(channels=images.shape[1], size=(images.shape[2], images.shape[3]))
+    model, shown = PixelModel(network, spec), images.to(device)
+    try:
+        probe(model, shown, ModelSource(name, ""), spec, classes)
+    except ModelError as error:
+        raise type(error)(f"{name}: {error}") from error
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            answers_logits = isinstance(network(shown.clone()), torch.Tensor)
+    except Exception:  # such as a network in half precision, to whose type the wrapper brings the images
+        return model
+    return network if answers_logits else model
 
 
 def second_input(network: Any, error: Exception) -> str:
