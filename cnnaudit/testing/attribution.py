@@ -19,7 +19,7 @@ from cnnaudit.testing.harness import (
     require_shape,
 )
 from cnnaudit.testing.posing_device import pose, posed, posing
-from cnnaudit.testing.subjects import CLASSES, CopiesThroughView, Network, WritesThroughView, images, made
+from cnnaudit.testing.subjects import CLASSES, CopiesThroughView, Network, WritesThroughView, attending, images, made
 from cnnaudit.testing.untouched import (
     check_cached_tensors,
     check_evaluation_mode,
@@ -36,7 +36,8 @@ def check_attribution(method: Method | Callable[..., torch.Tensor]) -> None:
 
     Args:
         method: a `Method`, or its `compute(model, images, class_index, generator)`. It must take a network of
-            convolutions, batch normalization, ReLUs, an average and a linear layer, and images of 3 channels. Elsewhere
+            convolutions, batch normalization, ReLUs, an average and a linear layer (where it `needs_attention`: of
+            patches that attend to each other), and images of 3 channels. Elsewhere
             it may refuse with an AuditError that says why.
 
     Raises:
@@ -53,7 +54,8 @@ def check_attribution(method: Method | Callable[..., torch.Tensor]) -> None:
     lacking = []
     for check in ATTRIBUTION_CHECKS:
         try:
-            check(method)
+            with attending(method.needs_attention):
+                check(method)
         except NotConformingError as error:
             lacking.append(f"{check.__name__}: {error}")
     if lacking:
