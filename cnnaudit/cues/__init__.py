@@ -15,10 +15,11 @@ from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.noise import Noise
 from cnnaudit.cues.patch import Patch, search_patches, shared_patches
 from cnnaudit.cues.pattern import Pattern
+from cnnaudit.cues.placed import given, removed
 from cnnaudit.cues.places import search_windows
 from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
 from cnnaudit.cues.ring import Ring
-from cnnaudit.cues.search import Effort, Found, Search
+from cnnaudit.cues.search import Found, Search
 from cnnaudit.cues.spectrum import Spectrum
 from cnnaudit.cues.tone import Tone
 from cnnaudit.cues.use import Effect, gain, loss
@@ -31,7 +32,6 @@ __all__ = [
     "Constancy",
     "Cue",
     "Effect",
-    "Effort",
     "Excess",
     "FileFacts",
     "Found",
@@ -52,9 +52,11 @@ __all__ = [
     "edge_codes",
     "excess",
     "gain",
+    "given",
     "largest_side",
     "letterbox_widths",
     "loss",
+    "removed",
     "search_patches",
     "search_windows",
     "shared_patches",

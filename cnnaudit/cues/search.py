@@ -12,8 +12,9 @@ from torch import Tensor
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.excess import Excess
 from cnnaudit.cues.model import Model, Sample
-from cnnaudit.cues.protocol import Cue
-from cnnaudit.cues.use import FEWEST, Effect, gain, loss
+from cnnaudit.cues.placed import given, removed
+from cnnaudit.cues.protocol import PlacedCue
+from cnnaudit.cues.use import FEWEST, Effect
 
 #: Classes with fewer training or validation images are not judged.
 FEWEST_TRAIN, FEWEST_VALIDATION = 50, 20
@@ -22,38 +23,8 @@ MOST_CLASSES = 10
 #: Recipients of one window in the search, and the most windows that are tried for one class.
 TRIAL = 12
 MOST_WINDOWS = 25
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many images a confirmation uses.
-
-    Attributes:
-        gains: recipients of the gain, 4 forward passes each.
-        losses: recipients of the loss, 2 1/3 forward passes each; 0: it is not measured.
-    """
-
-    gains: int = 60
-    losses: int = 120
-
-    @property
-    def passes(self) -> int:
-        """The most forward passes of one class, its smallest search included."""
-        return 4 * self.gains + 2 * self.losses + -(-self.losses // 3) + 2 * TRIAL
-
-    def shared(self, classes: int, left: int | None) -> tuple[Effort, int]:
-        """The effort for each of so many classes, at least a third of this one, and how many of them it reaches."""
-        if left is None or not classes:
-            return self, classes
-        reached = min(classes, max(1, left // max(self._part(1 / 3).passes, 1)))
-        part = min(1.0, max(1 / 3, left / reached / self.passes))
-        while part > 1 / 3 and self._part(part).passes * reached > left:
-            part -= 0.02
-        return self._part(part), reached
-
-    def _part(self, share: float) -> Effort:
-        losses = max(FEWEST, round(share * self.losses)) if self.losses else 0
-        return Effort(max(FEWEST, round(share * self.gains)), losses)
+#: Forward passes of one class; with many classes each has fewer, down to a third.
+PASSES = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +42,10 @@ class Found:
 
     class_index: int
     constancy: Excess
-    cue: Cue | None = None
+    cue: PlacedCue | None = None
     effect: Effect | None = None
     removed: Effect | None = None
-    tried: tuple[tuple[Cue, float], ...] = ()
+    tried: tuple[tuple[PlacedCue, float], ...] = ()
 
     @property
     def use(self) -> tuple[float, float, float]:
@@ -123,7 +94,11 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Donors and recipients of the search and of the confirmation; no image is in two of them."""
+    """Donors and recipients of the search and of the confirmation; no image is in two of them.
+
+    The search has half of the training images, the confirmation the other half and all validation images: what a model
+    goes by is asked of images that it has not learned.
+    """
 
     search_donors: Sample
     confirm_donors: Sample
@@ -132,17 +107,19 @@ class Halves:
 
     @classmethod
     def of(cls, train: Sample, validation: Sample, rng: np.random.Generator) -> Halves:
-        """Both splits, each class halved."""
-        return cls(*train.halves(rng), *validation.halves(rng))
+        """The training split with each class halved; half of the search's half receives."""
+        first, second = train.halves(rng)
+        donors, recipients = first.halves(rng)
+        return cls(donors, second, recipients, validation)
 
     @property
     def search(self) -> tuple[Sample, Sample]:
-        """The half that candidates are found on, of both splits."""
+        """The two parts that candidates are found on."""
         return self.search_donors, self.search_recipients
 
     @property
     def confirm(self) -> tuple[Sample, Sample]:
-        """The half that they are measured on, of both splits."""
+        """The two parts that they are measured on, of both splits."""
         return self.confirm_donors, self.confirm_recipients
 
 
@@ -156,13 +133,13 @@ class Trial:
     donors: Sample
     windows: int
 
-    def followed(self, cue: Cue) -> float:
+    def followed(self, cue: PlacedCue) -> float:
         """The share of recipients that become the class when given the cue."""
         after = self.model.probabilities(cue.transplant(self.recipients.images, self.donors.images))
         return float((after.argmax(axis=1) == self.class_index).mean())
 
 
-Propose = Callable[[Candidate, "Trial"], tuple[Cue, tuple[tuple[Cue, float], ...]]]
+Propose = Callable[[Candidate, "Trial"], tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]]
 
 
 def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sample, Sample, dict[int, str]]:
@@ -194,7 +171,7 @@ def search_classes(
     tolerance: float,
     propose: Propose,
     rng: np.random.Generator,
-    effort: Effort,
+    passes: int,
     confidence: float,
 ) -> tuple[dict[int, Found], dict[int, str]]:
     """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged.
@@ -204,60 +181,66 @@ def search_classes(
     order = sorted(candidates, key=lambda k: -candidates[k].constancy.value)[: 1 if len(candidates) == 2 else None]
     found = {k: Found(k, candidates[k].constancy) for k in order if candidates[k].constancy.high <= tolerance}
     beyond = [k for k in order if k not in found]
-    effort, reached = effort.shared(min(len(beyond), MOST_CLASSES), model.left)
-    joint = 1 - (1 - confidence) / (2 * max(reached, 1))  # gain and loss of each class
+    each, reached = _shared(passes, min(len(beyond), MOST_CLASSES), model.left)
+    # A class fails by its gain or its loss; it passes where neither is beyond, which needs no correction.
+    bounds = {"confidence": 1 - (1 - confidence) / (2 * max(reached, 1)), "high_confidence": confidence}
     not_judged = {}
     for number, k in enumerate(beyond):
         value = f"constancy {candidates[k].constancy.value:.2f}"
         if number >= MOST_CLASSES:
             not_judged[k] = f"{value}; only the {MOST_CLASSES} most constant classes are searched"
-        elif number >= reached or not model.affords(effort.passes):
-            not_judged[k] = (
-                f"{value}; {effort.passes} forward passes are needed and {model.left} are left of the budget"
-            )
+        elif number >= reached:
+            not_judged[k] = f"{value}; {each} forward passes are needed and {model.left} are left of the budget"
         else:
             try:
-                trial = _trial(model, k, candidates[k], halves, effort, rng)
-                cue, tried = propose(candidates[k], trial)
-                found[k] = _confirmed(model, k, candidates[k], cue, halves, effort, joint, rng, tried)
+                end = model.passes + each
+                cue, tried = propose(candidates[k], _trial(model, k, candidates[k], halves, each, rng))
+                found[k] = _confirmed(model, k, candidates[k], cue, halves, end - model.passes, bounds, rng, tried)
             except UnsupportedError as error:
                 not_judged[k] = f"{value}; {error}"
     return found, not_judged
+
+
+def _shared(passes: int, classes: int, left: int | None) -> tuple[int, int]:
+    """Forward passes for each of so many classes, at least a third of `passes`, and how many of them that reaches."""
+    if left is None or not classes:
+        return passes, classes
+    reached = min(classes, 3 * left // passes)
+    return (min(passes, left // reached) if reached else passes // 3), reached
 
 
 def _confirmed(
     model: Model,
     class_index: int,
     candidate: Candidate,
-    cue: Cue,
+    cue: PlacedCue,
     halves: Halves,
-    effort: Effort,
-    confidence: float,
+    passes: int,
+    bounds: Mapping[str, float],
     rng: np.random.Generator,
-    tried: tuple[tuple[Cue, float], ...],
+    tried: tuple[tuple[PlacedCue, float], ...],
 ) -> Found:
-    """Gain and loss of the cue on the half of the images that the search did not see."""
+    """Gain and loss of the cue on images that the search did not see; the loss has half of the forward passes."""
 
     def measure(effect: Callable[..., Effect], most: int) -> Effect | None:
         parts = (halves.confirm_recipients, halves.confirm_donors)
         try:
-            return effect(
-                model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence
-            )
+            return effect(model, cue, class_index, *parts, rng, passes=most, carriers=candidate.carriers, **bounds)
         except UnsupportedError as error:
             reasons.append(str(error))
             return None
 
     reasons: list[str] = []
-    gained = measure(gain, effort.gains)
-    lost = measure(loss, effort.losses) if effort.losses else None
+    end = model.passes + passes
+    lost = measure(removed, passes // 2)
+    gained = measure(given, end - model.passes)
     if gained is None and lost is None:
         raise UnsupportedError("; ".join(reasons))
     return Found(class_index, candidate.constancy, cue, gained, lost, tried)
 
 
 def _trial(
-    model: Model, class_index: int, candidate: Candidate, halves: Halves, effort: Effort, rng: np.random.Generator
+    model: Model, class_index: int, candidate: Candidate, halves: Halves, passes: int, rng: np.random.Generator
 ) -> Trial:
     """Twelve recipients and as many donors from the search half, and how many windows the budget lets them try."""
     rows = np.flatnonzero(halves.search_donors.labels == class_index)
@@ -266,16 +249,14 @@ def _trial(
         raise UnsupportedError(
             f"expected at least {FEWEST} donors that carry the pattern in the search half, found {len(rows)}"
         )
-    # What the confirmation leaves, shared with the classes to come.
-    left = model.left
-    spare = MOST_WINDOWS if left is None else (left - effort.passes) // (3 * TRIAL)
     others = np.flatnonzero(halves.search_recipients.labels != class_index)
     recipients = halves.search_recipients.part(rng.permutation(others)[: 2 * TRIAL])
     elsewhere = np.flatnonzero(model.probabilities(recipients.images).argmax(axis=1) != class_index)[:TRIAL]
     if not len(elsewhere):
         raise UnsupportedError(f"every image of the search half is predicted {class_index}")
     donors = halves.search_donors.part(np.resize(rng.permutation(rows), len(elsewhere)))
-    return Trial(model, class_index, recipients.part(elsewhere), donors, max(0, min(MOST_WINDOWS, spare)))
+    # A sixth of the forward passes: what is left must decide.
+    return Trial(model, class_index, recipients.part(elsewhere), donors, min(MOST_WINDOWS, passes // (6 * TRIAL)))
 
 
 def nobody(images: Tensor) -> Tensor:

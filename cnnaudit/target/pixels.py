@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from cnnaudit.core.errors import ModelError
 from cnnaudit.target import InputSpec
 from cnnaudit.target.answers import logits_of
+
+_ROUNDING = 1e-3
 
 
 class PixelModel(nn.Module):
@@ -98,6 +101,8 @@ class PixelModel(nn.Module):
             answer = answer[:, None]
         if self._class_indices is not None:
             answer = answer[:, list(self._class_indices)]
+        if self._outputs in ("probabilities", "sigmoid"):
+            require_probabilities(answer, self._outputs)
         if self._outputs == "probabilities":
             answer = answer.clamp_min(torch.finfo(answer.dtype).tiny).log()
         if self._outputs == "sigmoid":
@@ -125,3 +130,17 @@ class PixelModel(nn.Module):
             filling = chunk[-1:].expand(self._batch - len(chunk), *chunk.shape[1:])
             answers.append(logits_of(self._audited(torch.cat([chunk, filling])))[: len(chunk)])
         return torch.cat(answers)
+
+
+def require_probabilities(answer: torch.Tensor, outputs: str = "probabilities") -> None:
+    """Refuse an answer that says to be probabilities and holds a number outside [0, 1].
+
+    Raises:
+        ModelError: some number is below 0 or above 1 by more than rounding.
+    """
+    low, high = (float(bound) for bound in answer.detach().aminmax())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ModelError(
+            f"model.outputs = {outputs!r}, but the model answers numbers from {low:.3g} to {high:.3g}; "
+            "set model.outputs = 'logits', or return the probabilities after the softmax"
+        )

@@ -29,8 +29,8 @@ def probe(
     """Show the model two images and hold its answer against the audit file.
 
     Args:
-        by_graph: rows in [0, 1] that sum to 1 are probabilities only where the answer's graph ends in a softmax, since a
-            rule of one's own may answer so; else they always are.
+        by_graph: rows in [0, 1] that sum to 1 are probabilities only where the graph of the answer ends in a softmax,
+            since a rule of one's own may answer so; else they always are.
 
     Raises:
         ModelError: the model raises, does not answer a tensor of shape (2, M), answers NaN or infinity, has another

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 #: The largest constancy that is nobody's watermark.
 CONSTANCY = 0.50
-#: Forward passes, and how many images confirm the use of a class, by profile.
-PASSES = {"quick": 170, "standard": 1_000, "deep": 10_000}
-EFFORT = {"quick": (33, 0), "standard": (150, 0), "deep": (500, 0)}
+#: Forward passes by profile.
+PASSES = {"quick": 240, "standard": 2_000, "deep": 10_000}
 #: Images of each split that are read.
 MOST = {"quick": 1_500, "standard": 6_000, "deep": 20_000}
 
@@ -56,7 +55,7 @@ def patch(context: CheckContext) -> Finding:
     not learned theirs none failed. The power on photographs is not measured.
     """
     from cnnaudit.checks.shortcut import _pictures
-    from cnnaudit.cues import Effort, Model, search_patches
+    from cnnaudit.cues import Model, search_patches
 
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
@@ -66,7 +65,7 @@ def patch(context: CheckContext) -> Finding:
         len(target.classes),
         CONSTANCY,
         context.generator(),
-        effort=Effort(*EFFORT[context.profile.name]),
+        passes=PASSES[context.profile.name],
         confidence=context.confidence,
     )
     searched = [found for found in search.found.values() if found.cue is not None]

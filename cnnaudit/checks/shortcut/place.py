@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from cnnaudit.cues import Found, Search
 
 #: The largest constancy that is nobody's tag.
-CONSTANCY = 0.30
-#: Forward passes, and how many images confirm the use of a class, by profile.
-PASSES = {"quick": 330, "standard": 1_500, "deep": 10_000}
-EFFORT = {"quick": (18, 85), "standard": (40, 150), "deep": (150, 400)}
+CONSTANCY = 0.25
+#: Forward passes by profile.
+PASSES = {"quick": 420, "standard": 2_000, "deep": 10_000}
 
 
 @check(
@@ -62,7 +61,7 @@ def place(context: CheckContext) -> Finding:
     3 were inconclusive; their largest constancy was .35. No seeds were set aside to verify the tolerances.
     """
     from cnnaudit.checks.shortcut import _pictures
-    from cnnaudit.cues import Effort, Model, search_windows
+    from cnnaudit.cues import Model, search_windows
 
     target = context.target
     model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
@@ -72,7 +71,7 @@ def place(context: CheckContext) -> Finding:
         len(target.classes),
         CONSTANCY,
         context.generator(),
-        effort=Effort(*EFFORT[context.profile.name]),
+        passes=PASSES[context.profile.name],
         confidence=context.confidence,
     )
     searched = [found for found in search.found.values() if found.cue is not None]
