@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
+from cnnaudit.checks import catalogue as known_checks
+from cnnaudit.checks.run import run_check
 from cnnaudit.core.errors import DataError
 from cnnaudit.target import AuditTarget, InputSpec
 from cnnaudit.target.data_sources import as_split
@@ -311,3 +314,20 @@ def test_images_of_five_channels_in_memory() -> None:
     assert (target.input.channels, target.sample("validation")[0].shape) == (5, (4, 5, 4, 4))
     with pytest.raises(DataError, match=r"with 1 to 64 channels"):
         AuditTarget.from_arrays("many", net, {"validation": (torch.rand(4, 65, 4, 4), LABELS)}, CLASSES)
+
+
+def test_an_audit_takes_images_of_five_channels() -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(5, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    images, labels = torch.rand(24, 5, 8, 8), np.arange(24) % 2
+    target = AuditTarget.from_arrays("five", nn.Sequential(*layers), {"validation": (images, labels)}, CLASSES)
+    catalogue = known_checks()
+    asked = (
+        "dataset.leakage",
+        "dataset.constant_class",
+        "fidelity.deconvnet",
+        "fidelity.integrity",
+        "padding.border_maximum",
+    )
+    for name in asked:
+        assert run_check(catalogue[name], target)
