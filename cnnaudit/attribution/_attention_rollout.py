@@ -102,11 +102,11 @@ def _rolled(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return flow
 
 
-class _Attention(TorchDispatchMode):
+class _Attention(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the attention matrices of a pass, averaged over heads."""
 
     def __init__(self, count: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count, self.windows = count, False
         self.matrices: list[torch.Tensor] = []
 

@@ -86,7 +86,8 @@ def lime(
         (N, C, H, W), the same in every channel, in units of probability.
 
     Raises:
-        UnsupportedError: `lime` is not installed, the images are neither gray nor in color, or the segmentation finds one.
+        UnsupportedError: `lime` is not installed, the images are neither gray nor in color, or the segmentation finds
+            a single segment.
         DataError: images that are no gray or color images in [0, 1].
         AuditError: a class out of range, fewer than two samples, an unknown segmentation.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.core.wording import listed, one_line
@@ -31,14 +31,15 @@ def load_saved(folder: Path) -> nn.Module:
         raise ModelError(
             f"model.source = 'hf:{folder.name}' needs transformers: pip install 'cnnaudit[transformers]'"
         ) from None
+    automatic: Any = AutoModelForImageClassification
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             described = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
             with torch.device("meta"):  # what the architecture needs, before any room for it is made
-                empty = AutoModelForImageClassification.from_config(described, trust_remote_code=False)
+                empty = automatic.from_config(described, trust_remote_code=False)
             _compare(empty, sizes, folder.name)
-            model, told = AutoModelForImageClassification.from_pretrained(
+            model, told = automatic.from_pretrained(
                 folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
             )
     except AuditError:

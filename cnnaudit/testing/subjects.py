@@ -46,7 +46,8 @@ class Attending(nn.Module):
         maps = self.patches(x)
         tokens = maps.flatten(2).transpose(1, 2)
         tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
-        return tokens.transpose(1, 2).reshape(maps.shape)
+        mixed: torch.Tensor = tokens.transpose(1, 2).reshape(maps.shape)
+        return mixed
 
 
 _ATTENDING = ContextVar("attending", default=False)
