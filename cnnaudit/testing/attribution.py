@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -54,8 +55,7 @@ def check_attribution(method: Method | Callable[..., torch.Tensor]) -> None:
     lacking = []
     for check in ATTRIBUTION_CHECKS:
         try:
-            with attending(method.needs_attention):
-                check(method)
+            check(method)
         except NotConformingError as error:
             lacking.append(f"{check.__name__}: {error}")
     if lacking:
@@ -193,7 +193,18 @@ def check_device(method: Method) -> None:
             require_close(found, expected, method, "on another device")
 
 
-ATTRIBUTION_CHECKS: tuple[Callable[[Method], None], ...] = (
+def _on_its_networks(check: Callable[[Method], None]) -> Callable[[Method], None]:
+    """The check, asked with networks of attention for a method that needs it."""
+
+    @functools.wraps(check)
+    def asked(method: Method) -> None:
+        with attending(method.needs_attention):
+            check(method)
+
+    return asked
+
+
+_CHECKS: tuple[Callable[[Method], None], ...] = (
     check_answer,
     check_detached,
     check_batches,
@@ -214,6 +225,8 @@ ATTRIBUTION_CHECKS: tuple[Callable[[Method], None], ...] = (
     check_model_that_writes,
     check_cached_tensors,
 )
+
+ATTRIBUTION_CHECKS = tuple(_on_its_networks(check) for check in _CHECKS)
 """The properties, each a function of a `Method`."""
 
 
