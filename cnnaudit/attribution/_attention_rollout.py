@@ -47,6 +47,7 @@ def attention_rollout(
     Source: Abnar and Zuidema, Quantifying attention flow in transformers, ACL 2020 (arXiv 2005.00928).
 
     Example:
+        >>> import torch
         >>> from torchvision.models import VisionTransformer
         >>> net = VisionTransformer(8, 4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=3)
         >>> attention_rollout(net, torch.rand(2, 3, 8, 8)).shape
