@@ -190,6 +190,8 @@ def _init(options: argparse.Namespace) -> int:
     )
     for path in written.files:
         print(f"wrote {path}")
+    for note in written.notes:
+        print(note)
     for warning in written.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"Read it through, above all what is marked as a guess, then: {audit_command(options.output)}")

@@ -22,10 +22,11 @@ from cnnaudit.target.stated import stated_preprocessing
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The files that `scaffold` wrote, and what the user should know before trusting them."""
+    """The files that `scaffold` wrote, what the user should know before trusting them, and what was understood."""
 
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def audit_command(file: Path | str) -> str:
@@ -83,7 +84,8 @@ def scaffold(
         write_whole(texts)
     except OSError as error:
         raise AuditError(f"{output} cannot be written: {error.strerror}; choose another place with --output") from None
-    return Written(tuple(planned), facts["warnings"])
+    notes = (folder.labels.words,) if folder and folder.labels else ()
+    return Written(tuple(planned), facts["warnings"], notes)
 
 
 def read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -133,6 +135,8 @@ def _facts(
         "train": train and _relative(train, output),
         "validation": validation and _relative(validation, output),
         "folder": folder,
+        "labels": folder.labels if folder else None,
+        "table": _relative(str(folder.labels.path), output) if folder and folder.labels else None,
         "stated": stated,
         "channels": channels,
         "size": size,
@@ -157,9 +161,11 @@ def _warnings(
     ):
         warnings.append(f"{source} has random weights: name its trained ones with --weights (model.weights)")
     if train and validation and os.path.isdir(train) and os.path.isdir(validation):
-        if os.path.samefile(train, validation):
+        same, labels = os.path.samefile(train, validation), folder.labels if folder else None
+        told_apart = labels is not None and labels.columns.split is not None
+        if same and not told_apart:
             warnings.append("train and validation are one folder: every validation image was trained on")
-        elif Path(validation).resolve().is_relative_to(Path(train).resolve()):
+        elif not same and Path(validation).resolve().is_relative_to(Path(train).resolve()):
             warnings.append("the validation folder lies inside the training folder: its images were trained on")
     if folder and folder.unread:
         warnings.append(f"{len(folder.unread)} of the images looked at cannot be read, the first: {folder.unread[0]}")

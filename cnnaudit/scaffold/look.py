@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, DataError
 
+if TYPE_CHECKING:
+    from cnnaudit.scaffold.flat import Labels
+
 SAMPLE = 120
+FLAT = ("uint8", "uint16", "float32", "float64")  # arrays without an axis of channels
 
 
 @dataclass(frozen=True)
 class Folder:
     """What a folder per class holds: class names, images per class, the usual channels and size.
 
-    `unread` says of each image looked at that cannot be read why not.
+    `labels` is the table that tells the classes of a flat folder. `unread` says of each image looked at that cannot be
+    read why not.
     """
 
     classes: tuple[str, ...]
@@ -25,6 +30,7 @@ class Folder:
     channels: int
     size: tuple[int, int]
     unread: tuple[str, ...] = ()
+    labels: Labels | None = None
 
     @property
     def words(self) -> str:
@@ -34,36 +40,46 @@ class Folder:
 
 
 def look_at_folder(folder: Path) -> Folder:
-    """Class names and counts of a folder per class, and the channels and size of a sample of its images.
+    """Class names and counts of a folder, and the channels and size of a sample of its images.
+
+    The folder has a folder per class, or is flat with a table of labels in it or beside it.
 
     Raises:
-        AuditError: the folder holds no folders, or no image that can be read.
+        AuditError: the folder holds neither folders nor named images, or no image that can be read.
     """
+    from cnnaudit.scaffold.flat import find_labels
     from cnnaudit.target.folders import class_folders, entries
-    from cnnaudit.target.preparation import opened
+    from cnnaudit.target.preparation import header
 
     classes = class_folders(folder)
-    if not classes:
-        raise AuditError(f"{folder} holds no folders: expected one folder of images per class")
-    files = {name: [p for p in entries(folder / name, name) if p.is_file()] for name in classes}
-    few = max(1, SAMPLE // len(classes))
+    labels = None if classes else find_labels(folder)
+    if labels is None:
+        files = {name: [p for p in entries(folder / name, name) if p.is_file()] for name in classes}
+        few = max(1, SAMPLE // len(classes))
+        looked_at = [path for paths in files.values() for path in paths[:few]]
+        counts = {name: len(paths) for name, paths in files.items()}
+    else:
+        classes, counts, looked_at = labels.classes, labels.counts, list(labels.files)
     modes, sizes, unread = Counter[str](), Counter[tuple[int, int]](), []
-    for path in [path for paths in files.values() for path in paths[:few]]:
+    for path in looked_at:
         try:
-            with opened(path, f"{path.parent.name}/{path.name}") as image:
-                modes[image.mode] += 1
-                sizes[(image.height, image.width)] += 1
+            facts = header(path, f"{path.parent.name}/{path.name}")
+            modes[str(facts["mode"])] += 1
+            sizes[(int(facts["height"]), int(facts["width"]))] += 1
         except DataError as error:
             unread.append(str(error))
     if not sizes:
         raise AuditError(f"{folder}: none of its files could be read as an image")
-    grey = sum(n for mode, n in modes.items() if mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16"))
+    grey = sum(
+        n for mode, n in modes.items() if mode in ("1", "L", "LA", "I", "F") or mode in FLAT or mode.startswith("I;16")
+    )
     return Folder(
         classes=classes,
-        counts={name: len(paths) for name, paths in files.items()},
+        counts=counts,
         channels=1 if grey == modes.total() else 3,
         size=sizes.most_common(1)[0][0],
         unread=tuple(unread),
+        labels=labels,
     )
 
 

@@ -51,14 +51,14 @@ def other_kind(answer: Any) -> str:
     return ""
 
 
-def ends_in_sigmoid(answer: torch.Tensor) -> bool:
-    """Whether the graph of an answer, computed with gradients, ends in a sigmoid."""
+def ends_in(answer: torch.Tensor, function: str) -> bool:
+    """Whether the graph of an answer, computed with gradients, ends in that function, such as `Sigmoid`."""
     node = answer.grad_fn
     for _ in range(8):
         if node is None:
             return False
         name = node.name()
-        if name.startswith("SigmoidBackward"):
+        if name.startswith(f"{function}Backward"):
             return True
         if not name.startswith(PASSED) or not node.next_functions:
             return False

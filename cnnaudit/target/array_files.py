@@ -72,11 +72,11 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _check(stream: IO[bytes], length: int) -> None:
     """Hold the length of an array against what its header says, before room for it is made."""
-    version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise DataError(f"expected version 1 or 2 of NumPy's format, got {version}")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(stream)  # type: ignore[no-untyped-call]
+    shape, _, dtype = read(stream)
     if dtype.hasobject:
         raise DataError("the array holds Python objects, and reading those could run code. Save it with a number type")
     wanted, there = math.prod(shape) * dtype.itemsize, length - stream.tell()

@@ -149,12 +149,15 @@ class AuditTarget:
     ) -> AuditTarget:
         """A target from a module and arrays in memory: `splits` maps a split's name to (images, labels).
 
-        Images are float (N, C, H, W) in [0, 1] or uint8; the module is put into `eval()` mode.
+        Images are float (N, C, H, W) in [0, 1] or uint8; the module is put into `eval()` mode and asked about two of
+        them. Where it answers more than logits, such as `ImageClassifierOutput`, only they are kept.
 
         Raises:
             DataError: images and labels do not fit each other, the classes, `input`, or the other split's images.
+            ModelError: the module does not answer logits of the classes.
         """
         from cnnaudit.target.arrays import ArraySplit
+        from cnnaudit.target.probe import ready
 
         if not splits or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in splits.values()):
             raise DataError(f"{name}: expected splits such as {{'validation': (images, labels)}}")
@@ -164,12 +167,16 @@ class AuditTarget:
             key: ArraySplit(key, images, labels, len(classes), (metadata or {}).get(key, {}))
             for key, (images, labels) in splits.items()
         }
-        shape = next(iter(read.values())).shape
+        first = next(iter(read.values()))
+        shape = first.shape
         spec = settings.pop("input", InputSpec(channels=shape[0], size=(shape[1], shape[2])))
         for key, split in read.items():
             if split.shape != (expected := (spec.channels, *spec.size)):
                 raise DataError(f"{key}: expected images of {expected} (channels, height, width), got {split.shape}")
-        return cls(name=name, model=model.eval(), classes=tuple(classes), input=spec, splits=read, **settings)
+        model = ready(
+            name, model, first.read(np.array([0, len(first.labels) - 1])), classes, settings.get("device", "cpu")
+        )
+        return cls(name=name, model=model, classes=tuple(classes), input=spec, splits=read, **settings)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make()` returns, computed once for this target; a target that is replaced remembers nothing."""

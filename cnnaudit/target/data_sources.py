@@ -70,7 +70,8 @@ def as_split(
         table = Table(f"data.{name}", ("file", "label"), tuple(pairs), tuple(f"row {k}" for k in range(len(pairs))))
         value = (table, Columns("file", "label"))
     if isinstance(value, tuple) and isinstance(value[0], Table):
-        return _of_table(name, *value, classes, spec, metadata, base or Path(), reading)
+        table, columns = value
+        return _of_table(name, table, columns, classes, spec, metadata, base or Path(), reading)
     if metadata is not None:
         raise DataError(f"data.metadata describes image files, but data.{name} is a callable: give it '.metadata'")
     if _is_rows(value):

@@ -179,14 +179,14 @@ def read_labelled(
             )
     _check_twice(table, columns)
     for row in rows:
-        where = f"{table.source}, {table.lines[row]}, column {columns.file!r}"
-        path = _file(names[row], where, [*folders, *others])
+        path = resolved(table, columns, row, [*folders, *others])
         if inside is None or _lies_in(path, inside):
             files.append(path)
             kept.append(row)
         elif not any(_lies_in(path, folder) for folder in others):
             raise DataError(
-                f"{where}: {printable(names[row][:200])} lies outside the folder {printable(str(inside))}. Move the "
+                f"{_where(table, columns, row)}: {printable(names[row][:200])} lies outside the folder "
+                f"{printable(str(inside))}. Move the "
                 "image into it, or name a folder that holds all images"
             )
     if not kept:
@@ -195,6 +195,19 @@ def read_labelled(
     own = (columns.file, columns.label, columns.split)
     values = {name: table.column(name) for name in table.columns if name not in own}
     return Labelled(files, labels, {name: typed([column[row] for row in kept]) for name, column in values.items()})
+
+
+def resolved(table: Table, columns: Columns, row: int, folders: Sequence[Path]) -> Path:
+    """The file that a row names, in the first of the folders that has it.
+
+    Raises:
+        DataError: none has it.
+    """
+    return _file(table.column(columns.file)[row], _where(table, columns, row), folders)
+
+
+def _where(table: Table, columns: Columns, row: int) -> str:
+    return f"{table.source}, {table.lines[row]}, column {columns.file!r}"
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

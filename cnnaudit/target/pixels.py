@@ -132,7 +132,7 @@ class PixelModel(nn.Module):
         return torch.cat(answers)
 
 
-def require_probabilities(answer: torch.Tensor, outputs: str) -> None:
+def require_probabilities(answer: torch.Tensor, outputs: str = "probabilities") -> None:
     """Refuse an answer that says to be probabilities and holds a number outside [0, 1].
 
     Raises:
@@ -142,5 +142,5 @@ def require_probabilities(answer: torch.Tensor, outputs: str) -> None:
     if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise ModelError(
             f"model.outputs = {outputs!r}, but the model answers numbers from {low:.3g} to {high:.3g}; "
-            "set model.outputs = 'logits', or return the probabilities"
+            "set model.outputs = 'logits', or return the probabilities after the softmax"
         )

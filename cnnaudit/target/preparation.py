@@ -87,14 +87,13 @@ def resized(image: Image.Image, spec: InputSpec) -> Image.Image:
 def load(
     path: Path, spec: InputSpec, shown: str, prepared: Callable[[Image.Image, InputSpec], np.ndarray] = prepare
 ) -> np.ndarray:
-    """The prepared pixels of an image file; `shown` is the name for messages, `prepared` may be `original`.
+    """The prepared pixels of an image file; `shown` is the name for messages, `prepared` may be `original`. Stored
+    arrays are not resized, and are the same either way.
 
     Raises:
         DataError: the file is no image, is broken, cannot be opened or has too many pixels.
     """
     if (stored := read_stored(path, shown, spec.channels)) is not None:
-        if prepared is original:
-            raise DataError(f"{shown}: a stored array is not resized; it has no original picture")
         try:
             return prepare_stored(stored, spec)
         except DataError as error:

@@ -12,16 +12,25 @@ import torch
 from cnnaudit.core.errors import DataError, ModelError
 from cnnaudit.core.wording import one_line
 from cnnaudit.target import InputSpec, Split
-from cnnaudit.target.answers import ends_in_sigmoid, other_kind
-from cnnaudit.target.model_sources import ModelSource
+from cnnaudit.target.answers import ends_in, other_kind
+from cnnaudit.target.model_sources import ModelSource, plain
 from cnnaudit.target.pixels import PixelModel
 from cnnaudit.target.rows import ONE_LABEL
 
 
 def probe(
-    model: PixelModel, images: torch.Tensor, source: ModelSource, spec: InputSpec, classes: Sequence[str]
+    model: PixelModel,
+    images: torch.Tensor,
+    source: ModelSource,
+    spec: InputSpec,
+    classes: Sequence[str],
+    by_graph: bool = False,
 ) -> None:
     """Show the model two images and hold its answer against the audit file.
+
+    Args:
+        by_graph: rows in [0, 1] that sum to 1 are probabilities only where the graph of the answer ends in a softmax,
+            since a rule of one's own may answer so; else they always are.
 
     Raises:
         ModelError: the model raises, does not answer a tensor of shape (2, M), answers NaN or infinity, has another
@@ -47,7 +56,7 @@ def probe(
         raise ModelError(
             "the model answers NaN or infinity to images in [0, 1]; look at model.weights, input.mean and input.std"
         )
-    check_outputs(answer, source.outputs, len(classes))
+    check_outputs(answer, source.outputs, len(classes), by_graph)
 
 
 def _asked(model: PixelModel, images: torch.Tensor, spec: InputSpec) -> Any:
@@ -62,6 +71,33 @@ def _asked(model: PixelModel, images: torch.Tensor, spec: InputSpec) -> Any:
             f"the model rejects images of input.size = {list(spec.size)} with input.channels = {spec.channels}: "
             f"{one_line(error)}"
         ) from error
+
+
+def ready(name: str, module: Any, images: torch.Tensor, classes: Sequence[str], device: str) -> torch.nn.Module:
+    """A module in evaluation mode whose answer to two images is logits of the classes, or that was made so.
+
+    Wrappers of `torch.compile` and data parallelism are taken off; answers of more than logits are cut down to them.
+
+    Raises:
+        ModelError: it does not answer so.
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise ModelError(f"{name}: expected a torch.nn.Module, got {type(module).__name__}")
+    network = plain(module).eval()
+    if isinstance(network, PixelModel):
+        return network
+    spec = InputSpec(channels=images.shape[1], size=(images.shape[2], images.shape[3]))
+    model, shown = PixelModel(network, spec), images.to(device)
+    try:
+        probe(model, shown, ModelSource(name, ""), spec, classes, by_graph=True)
+    except ModelError as error:
+        raise type(error)(f"{name}: {error}") from error
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            answers_logits = isinstance(network(shown.clone()), torch.Tensor)
+    except Exception:  # such as a network in half precision, to whose type the wrapper brings the images
+        return model
+    return network if answers_logits else model
 
 
 def second_input(network: Any, error: Exception) -> str:
@@ -129,24 +165,24 @@ def check_width(width: int, source: ModelSource, classes: Sequence[str]) -> None
     )
 
 
-def check_outputs(answer: torch.Tensor, declared: str, classes: int) -> None:
+def check_outputs(answer: torch.Tensor, declared: str, classes: int, by_graph: bool = False) -> None:
     """Hold the answer against what the file says that it is.
 
     Raises:
         ModelError: the file says logits and the model ends in a softmax or a sigmoid, or the reverse.
     """
-    sigmoid = ends_in_sigmoid(answer)
+    sigmoid, softmax = ends_in(answer, "Sigmoid"), ends_in(answer, "Softmax")
     answer = answer.detach()
     low, high = float(answer.min()), float(answer.max())
     sums = answer.sum(1)
     inside = low >= 0 and high <= 1
     distributions = inside and answer.shape[1] > 1 and bool(torch.isclose(sums, torch.ones_like(sums), atol=1e-3).all())
-    if distributions and declared == "logits":
+    if distributions and declared == "logits" and (softmax or not by_graph):
         raise ModelError(
             "the model answers probabilities (rows in [0, 1] that sum to 1), but model.outputs says logits; "
             "set model.outputs = 'probabilities', or better return the logits before the softmax"
         )
-    if sigmoid and declared in ("logits", "binary"):
+    if sigmoid and inside and declared in ("logits", "binary"):
         labels = f" Where an image can have several of the {classes} labels: {ONE_LABEL}" if answer.shape[1] > 1 else ""
         raise ModelError(
             f"the model ends in a sigmoid (its answers are in {low:.3g}..{high:.3g}), but model.outputs says "

@@ -220,5 +220,9 @@ def _tiff(path: Path) -> np.ndarray:
         check_size(series.shape)
         if series.dtype is None or series.dtype.kind not in "iuf":
             raise DataError(f"expected whole numbers or floats, got {series.dtype}")
+        pages = [page.aspage() for page in series.pages if page is not None]
+        ends = [start + n for page in pages for start, n in zip(page.dataoffsets, page.databytecounts)]
+        if len(pages) < len(series.pages) or any(end > path.stat().st_size for end in ends):
+            raise DataError("the file ends before its pixels do. Repair or remove it")
         pixels: np.ndarray = series.asarray(maxworkers=1)
     return pixels

@@ -37,7 +37,8 @@ def as_pixels(name: str, image: Any, spec: InputSpec) -> np.ndarray:
             "Return Pillow images to have them resized"
         )
     if spec.already is not None:
-        return undone(name, pixels[None], spec)[0]
+        whole: np.ndarray = undone(name, pixels[None], spec)[0]
+        return whole
     if pixels.dtype.kind in "iu" and pixels.dtype != np.uint8 and isinstance(spec.white, (float, str)):
         return _scaled(name, pixels, spec)
     if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":

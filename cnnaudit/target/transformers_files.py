@@ -107,6 +107,7 @@ def _size(stated: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     interpolation = RESAMPLING.get(stated.get("resample", 2))
     if interpolation is None or not stated.get("do_resize", True):
         raise ModelError(f"{folder.name}/{PROCESSOR}: resizes in no way that [input] can say; write [input] yourself")
+    resize: int | None
     if isinstance(short := size.get("shortest_edge"), int):
         if crop:
             sides, resize = [crop.get("height"), crop.get("width")], short

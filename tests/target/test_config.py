@@ -160,7 +160,11 @@ BAD = [
     ("source = 'nets:build'", "source = 'nets:build'\nweights = 'x.csv'", ["model.weights = 'x.csv'", ".safetensors"]),
     ("source = 'nets:build'", "source = 'nets:build'\nweights = 'x.pt'", ["model.weights = 'x.pt': no such file"]),
     ("source = 'nets:build'", "source = 'nets:build'\narguments = 3", ["model.arguments = 3", "a table"]),
-    ("source = 'nets:build'", "source = 'nets:build'\noutputs = 'scores'", ["'logits', 'probabilities', 'binary', 'sigmoid'"]),
+    (
+        "source = 'nets:build'",
+        "source = 'nets:build'\noutputs = 'scores'",
+        ["'logits', 'probabilities', 'binary', 'sigmoid'"],
+    ),
     ("source = 'nets:build'", "source = 'nets:build'\ndevice = 'gpu'", ["model.device = 'gpu'", "'cuda:0'"]),
     ("source = 'nets:build'", "source = 'nets:build'\nbatch_size = 0", ["model.batch_size = 0", "at least 1"]),
     ("source = 'nets:build'", "source = 'nets:build'\nbatch_size = true", ["model.batch_size = True"]),
@@ -184,7 +188,11 @@ BAD = [
     ("classes = ['a', 'b']", "", ["data.classes: missing", "in the order of the logits"]),
     ("classes = ['a', 'b']", "classes = ['a']", ["data.classes = ['a']", "at least two"]),
     ("classes = ['a', 'b']", "classes = ['a', 'a']", ["data.classes = ['a', 'a']", "different"]),
-    ("classes = ['a', 'b']", "classes = ['a', 'b']\nclass_indices = [4]", ["data.class_indices: one number picks a single output"]),
+    (
+        "classes = ['a', 'b']",
+        "classes = ['a', 'b']\nclass_indices = [4]",
+        ["data.class_indices: one number picks"],
+    ),
     (
         "classes = ['a', 'b']",
         "classes = ['a', 'b']\nclass_indices = [4, 1, 0]",

@@ -312,7 +312,9 @@ def test_preprocessing_and_classes_against_a_direct_computation(order, scale, me
     expected = network(torch.stack(planes, 1))
     expected = expected if indices is None else expected[:, list(indices)]
     expected = expected.log() if probabilities else expected
-    torch.testing.assert_close(PixelModel(network, spec, indices, "probabilities" if probabilities else "logits")(pixels), expected)
+    torch.testing.assert_close(
+        PixelModel(network, spec, indices, "probabilities" if probabilities else "logits")(pixels), expected
+    )
 
 
 def test_a_probability_of_zero_has_a_finite_logarithm():
