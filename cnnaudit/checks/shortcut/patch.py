@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cnnaudit.checks import CheckContext, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.shortcut._plants import patch_plants
-from cnnaudit.checks.shortcut._samples import draw_samples
+from cnnaudit.checks.shortcut._samples import CONSTANCY, share
 from cnnaudit.checks.shortcut._verdict import finding
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnaudit.cues import Found, Search
-
-#: The largest constancy that is nobody's watermark.
-CONSTANCY = 0.50
-#: Forward passes by profile.
-PASSES = {"quick": 240, "standard": 2_000, "deep": 10_000}
-#: Images of each split that are read.
-MOST = {"quick": 1_500, "standard": 6_000, "deep": 20_000}
 
 
 @check(
@@ -55,23 +48,15 @@ def patch(context: CheckContext) -> Finding:
     not learned theirs none failed. The power on photographs is not measured.
     """
     from cnnaudit.checks.shortcut import _pictures
-    from cnnaudit.cues import Model, search_patches
+    from cnnaudit.cues import Model, confirm_patches
 
-    target = context.target
-    model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
-    search = search_patches(
-        model,
-        *draw_samples(context, MOST[context.profile.name]),
-        len(target.classes),
-        CONSTANCY,
-        context.generator(),
-        passes=PASSES[context.profile.name],
-        confidence=context.confidence,
-    )
+    target, own = context.target, share(context, "patch")
+    model = Model(target.logits, own.passes - _pictures.PASSES, are_probabilities=False)
+    search = confirm_patches(model, own.prepared, context.generator(), confidence=context.confidence)
     searched = [found for found in search.found.values() if found.cue is not None]
     hints = {found.class_index: _hint(found, target.classes) for found in searched}
     worst = max(searched, key=lambda found: found.use[1], default=None)
-    return finding(context, search, CONSTANCY, "patch", hints, _shown(context, search, worst))
+    return finding(context, search, CONSTANCY["patch"], "patch", hints, _shown(context, search, worst))
 
 
 def _hint(found: Found, classes: tuple[str, ...]) -> str:

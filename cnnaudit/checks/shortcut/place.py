@@ -14,7 +14,7 @@ import numpy as np
 from cnnaudit.checks import CheckContext, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.shortcut._plants import place_plants
-from cnnaudit.checks.shortcut._samples import draw_samples
+from cnnaudit.checks.shortcut._samples import CONSTANCY, share
 from cnnaudit.checks.shortcut._verdict import finding
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnaudit.cues import Found, Search
-
-#: The largest constancy that is nobody's tag.
-CONSTANCY = 0.25
-#: Forward passes by profile.
-PASSES = {"quick": 420, "standard": 2_000, "deep": 10_000}
 
 
 @check(
@@ -61,23 +56,17 @@ def place(context: CheckContext) -> Finding:
     3 were inconclusive; their largest constancy was .35. No seeds were set aside to verify the tolerances.
     """
     from cnnaudit.checks.shortcut import _pictures
-    from cnnaudit.cues import Model, search_windows
+    from cnnaudit.cues import Model, confirm_windows
 
-    target = context.target
-    model = Model(target.logits, PASSES[context.profile.name] - _pictures.PASSES, are_probabilities=False)
-    search = search_windows(
-        model,
-        *draw_samples(context),
-        len(target.classes),
-        CONSTANCY,
-        context.generator(),
-        passes=PASSES[context.profile.name],
-        confidence=context.confidence,
-    )
+    target, own = context.target, share(context, "place")
+    model = Model(target.logits, own.passes - _pictures.PASSES, are_probabilities=False)
+    search = confirm_windows(model, own.prepared, context.generator(), confidence=context.confidence)
     searched = [found for found in search.found.values() if found.cue is not None]
     hints = {found.class_index: _hint(found, search, target.classes) for found in searched}
     worst = max(searched, key=lambda found: found.use[1], default=None)
-    return finding(context, search, CONSTANCY, "pattern at a fixed place", hints, _shown(context, search, worst))
+    return finding(
+        context, search, CONSTANCY["place"], "pattern at a fixed place", hints, _shown(context, search, worst)
+    )
 
 
 def _hint(found: Found, search: Search, classes: tuple[str, ...]) -> str:
