@@ -44,8 +44,8 @@ def search_windows(
     """Which window of the image gives a class away and moves predictions to it, for every class.
 
     1. On half of the training images: the pattern that each class shares most, `constancy`. On the other half and the
-       validation images: how constant it is, `excess`. Classes within `tolerance` are cleared by it alone; of the others the ten most constant are
-       searched, as far as the model's budget reaches.
+       validation images: how constant it is, `excess`. Classes within `tolerance` are cleared by it alone; of the
+       others the ten most constant are searched, as far as the model's budget reaches.
     2. On the search half: the window of the pattern, then a grid around it and over the image, of the largest size
        that covers at most 5 % of the image, each with 12 recipients, as far as a twelfth of the forward passes reaches.
     3. On the other half and all validation images: gain and loss (`given`, `removed`) of the window that most

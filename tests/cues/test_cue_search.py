@@ -143,7 +143,7 @@ def test_a_budget_is_shared_by_the_classes_that_it_reaches(classes, left, each, 
 
 
 def test_a_prediction_that_owes_nothing_to_the_tag_is_not_lost():
-    """The tag covers what the model looks at: filled from around, or shown as another image has it, the answer stays."""
+    """The model sees the tag only as a ground that is never so bright: filled from around, the answer stays."""
 
     def by_the_ground(images):
         dark = 20 * (images[:, 0, 12:15, 7:10].mean((1, 2)) > 2).float()

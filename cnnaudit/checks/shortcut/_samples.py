@@ -1,4 +1,4 @@
-"""What `shortcut.place` and `shortcut.patch` share: images, what is constant in them, and a budget of forward passes."""
+"""What `shortcut.place` and `shortcut.patch` share: images, what is constant in them, one budget of passes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @check(
     question="Does a small patch, wherever it stands, give a class away, and does the model go by it?",
-    statistic="images of other classes that become a class when given the patch that it has anywhere, beyond controls",
+    statistic="predictions that follow a patch which one class has anywhere, the larger of gain and loss",
     unit="share of images",
     direction="at_most",
     tolerance=0.15,
@@ -39,13 +39,14 @@ def patch(context: CheckContext) -> Finding:
     """How many images become a class when given a patch of 5 x 5 pixels that it shares anywhere, the worst class.
 
     There: P(an image shows the patch given the class) less the most of any other class, on images that did not find it.
-    Used: the gain, as `shortcut.place` has it, with the patch put on the place that resembles it most. The loss does
-    not count: honest content can be constant as a patch (trousers against sneakers .88), and is lost easily. A class
-    fails only where its constancy is beyond .50 and its gain beyond the tolerance, each with its interval.
+    Used: the larger of gain and loss, as `shortcut.place` has them, with the patch put on the place that resembles it
+    most. A class fails only where its constancy is beyond .50 and its use beyond the tolerance, each with its interval.
+    A patch that stands at one place in a class that `shortcut.place` searches is left to that check.
 
-    Measured at quick: of 23 clean networks none failed and 8 were inconclusive, with patches that are constant (up to
-    .88) and not used. A watermark that was worth .49 of recall on CIFAR-10 was inconclusive; in five networks that had
-    not learned theirs none failed. The power on photographs is not measured.
+    Measured with 600 forward passes: three networks (CIFAR-10) for which a watermark was worth .65 to 1.0 of recall
+    failed, eight that had not learned theirs passed, one (.18) was inconclusive. Of 27 clean networks none failed and
+    25 passed; patches that are honest content are constant up to .85 and lost in at most .05 of the images. The power
+    on photographs is not measured.
     """
     from cnnaudit.checks.shortcut import _pictures
     from cnnaudit.cues import Model, confirm_patches
