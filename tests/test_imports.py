@@ -9,7 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 
-METHODS = {"activation", "attribution", "cues", "embedding", "optimization", "topology", "training", "units"}
+METHODS = {
+    "activation",
+    "attribution",
+    "corruptions",
+    "cues",
+    "embedding",
+    "optimization",
+    "topology",
+    "training",
+    "units",
+}
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
     {"core"},

@@ -53,6 +53,9 @@ class Claims:
         noise: they hold under Gaussian noise of up to that standard deviation, for pixels in [0, 1].
         polarity: they hold when black and white are exchanged.
         independent_of: they rest on none of these cues: `color`, `tone`, `spectrum`, `noise`, `compression`, `file`.
+        calibrated: mean confidence and accuracy differ by at most so much.
+        corruption_accuracy: accuracy, on average over the common corruptions at all severities.
+        pipeline_changes: at most this share of predictions changes where images are decoded or resized otherwise.
     """
 
     accuracy: float | None = None
@@ -62,6 +65,9 @@ class Claims:
     noise: float | None = None
     polarity: bool = False
     independent_of: tuple[str, ...] = ()
+    calibrated: float | None = None
+    corruption_accuracy: float | None = None
+    pipeline_changes: float | None = None
 
 
 class Split(Protocol):

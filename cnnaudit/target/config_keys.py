@@ -225,6 +225,9 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "noise": Key("a standard deviation in (0, 1], for pixels in [0, 1]", _number(0, 1)),
         "polarity": Key("true or false", _kind(bool), False),
         "independent_of": Key(f"a list of cues: {', '.join(CUES)}", _several(_cue, distinct=True), ()),
+        "calibrated": Key("the largest mean confidence less accuracy, either way, a number in (0, 1]", _number(0, 1)),
+        "corruption_accuracy": Key("the mean accuracy under common corruptions, a number in (0, 1]", _number(0, 1)),
+        "pipeline_changes": Key("the largest share of predictions that change, a number in (0, 1]", _number(0, 1)),
     },
 }
 CHECK_KEYS: Mapping[str, Key] = {

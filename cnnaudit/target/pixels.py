@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from cnnaudit.core.errors import ModelError
 from cnnaudit.target import InputSpec
+
+_ROUNDING = 1e-3
 
 
 class PixelModel(nn.Module):
@@ -89,6 +92,7 @@ class PixelModel(nn.Module):
         if self._class_indices is not None:
             answer = answer[:, list(self._class_indices)]
         if self._probabilities:
+            require_probabilities(answer)
             answer = answer.clamp_min(torch.finfo(answer.dtype).tiny).log()
         logits: torch.Tensor = answer
         return logits
@@ -109,3 +113,17 @@ class PixelModel(nn.Module):
             filling = chunk[-1:].expand(self._batch - len(chunk), *chunk.shape[1:])
             answers.append(self._audited(torch.cat([chunk, filling]))[: len(chunk)])
         return torch.cat(answers)
+
+
+def require_probabilities(answer: torch.Tensor) -> None:
+    """Refuse an answer that says to be probabilities and holds a number outside [0, 1].
+
+    Raises:
+        ModelError: some number is below 0 or above 1 by more than rounding.
+    """
+    low, high = (float(bound) for bound in answer.detach().aminmax())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ModelError(
+            f"model.outputs = 'probabilities', but the model answers numbers from {low:.3g} to {high:.3g}; "
+            "set model.outputs = 'logits', or return the probabilities after the softmax"
+        )

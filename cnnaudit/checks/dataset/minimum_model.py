@@ -155,7 +155,7 @@ def some_digits(seed: int) -> AuditTarget:
 def some_photographs(seed: int, name: str) -> AuditTarget:
     """Five to ten classes of MNIST or CIFAR-10."""
     rng = generator("planted", seed, name)
-    images, labels = real.sample(name, 1_600, rng)
+    images, labels, _ = real.sample(name, 1_600, rng)
     kept = np.sort(rng.permutation(10)[: rng.integers(5, 11)])
     splits = {"train": _only(kept, images[:1_000], labels[:1_000])}
     splits["validation"] = _only(kept, images[1_000:], labels[1_000:])
@@ -174,9 +174,5 @@ PLANTS = [
 
 POPULATIONS = [
     Population("digits, five to ten classes", some_digits),
-    *(
-        Population(f"{name}, five to ten classes", partial(some_photographs, name=name), 10)
-        for name in ("mnist", "cifar10")
-        if real.available()
-    ),
+    *(Population(f"{name}, five to ten classes", partial(some_photographs, name=name), 10) for name in real.names()),
 ]
