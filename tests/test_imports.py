@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 METHODS = {"activation", "attribution", "cues", "embedding", "optimization", "topology", "training", "units"}
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"core"},
+    {"core", "references"},
     {"target"},
     {"data", "interventions", "models"},
     METHODS,

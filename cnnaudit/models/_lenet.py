@@ -38,7 +38,7 @@ def lenet(
     Raises:
         ModelError: the images are too small for that many convolutions.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
 
     Example:
         >>> sum(p.numel() for p in lenet().parameters())
