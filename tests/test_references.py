@@ -88,7 +88,7 @@ def test_authors_have_their_own_initials():
     for author in (author for document in DOCUMENTS for author in document.authors.split(", ")):
         *given, last = author.replace("von ", "von-").split()
         initials, last = "".join(f"{name[0]}." for name in given), last.replace("-", " ")
-        for path in TEXTS:
+        for path in (path for path in TEXTS if path.name != "references.py"):  # which has the names in full
             for found in re.findall(rf"((?:\b[A-Z]\. ?)+){last}\b", path.read_text(encoding="utf-8")):
                 assert found.replace(" ", "") == initials, f"{path}: {found}{last}, expected {author}"
 
