@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 
-SOURCE = "I. España, Sensitivity analysis of the CNN learning process using synthetic images, 2021"
-
-
 @dataclass(frozen=True, slots=True)
 class MinimumModel:
     """A line of Table I: arguments of `cnnaudit.models.minimum`, parameters, accuracies and what the data set shows."""

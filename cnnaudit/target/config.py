@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,10 @@ def _load(file: AuditFile) -> AuditTarget:
     for name, data in file.splits.items():
         value = data.source
         if isinstance(value, str):
-            value = call(value, data.arguments, folder, f"data.{name}", DataError)
+            value = call(value, _from_folder(value, data.arguments, folder), folder, f"data.{name}", DataError)
         splits[name] = as_split(name, value, file.classes, file.input, file.metadata, folder)
-    loaded = load(file.model, file.input, folder)
+    arguments = _from_folder(str(file.model.source), file.model.arguments, folder)
+    loaded = load(replace(file.model, arguments=arguments), file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
     return AuditTarget(
@@ -159,6 +160,16 @@ def _load(file: AuditFile) -> AuditTarget:
         expected=file.expected,
         source=str(file.path),
     )
+
+
+def _from_folder(source: str, arguments: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The arguments of our own functions with their paths relative to the audit file's folder, as all its paths are."""
+    if source.partition(":")[0] not in ("cnnaudit.data", "cnnaudit.models"):
+        return arguments
+    return {
+        name: str(folder / value) if name in ("root", "weights") and isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
 
 
 def _modules(raw: Any, problems: list[str]) -> tuple[str, ...]:

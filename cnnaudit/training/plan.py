@@ -108,19 +108,22 @@ class Plan:
             'adam at .001 (constant), 10 epochs in batches of 128, mirrored at random, seed 0'
         """
         rate = f"{self.rate:g}".removeprefix("0") if self.rate < 1 else f"{self.rate:g}"
-        parts = [
-            f"{self.optimizer} at {rate} ({self.schedule})",
-            f"{self.epochs} epochs in batches of {self.batch_size}",
-        ]
-        parts += [f"weight decay {self.weight_decay:g}"] * bool(self.weight_decay)
-        parts += [f"dropout {self.dropout:g}"] * (self.dropout is not None)
-        parts += [f"shifted by up to {100 * self.shift:g} % of the side"] * bool(self.shift)
-        parts += ["mirrored at random"] * self.flip + [f"turned by up to {self.rotation:g} degrees"] * bool(
-            self.rotation
-        )
+        parts = [f"{self.optimizer} at {rate} ({self.schedule})"]
+        parts += [f"{self.epochs} epochs in batches of {self.batch_size}"]
+        if self.weight_decay:
+            parts.append(f"weight decay {self.weight_decay:g}")
+        if self.dropout is not None:
+            parts.append(f"dropout {self.dropout:g}")
+        if self.shift:
+            parts.append(f"shifted by up to {100 * self.shift:g} % of the side")
+        parts += ["mirrored at random"] * self.flip
+        if self.rotation:
+            parts.append(f"turned by up to {self.rotation:g} degrees")
         parts += ["classes weighted alike"] * self.class_weights
-        parts += [f"stopped {self.patience} epochs after the lowest validation loss"] * (self.patience is not None)
-        parts += [f"trained from layer {self.first_layer} on"] * (self.first_layer is not None)
+        if self.patience is not None:
+            parts.append(f"stopped {self.patience} epochs after the lowest validation loss")
+        if self.first_layer is not None:
+            parts.append(f"trained from layer {self.first_layer} on")
         return ", ".join([*parts, f"seed {self.seed}"])
 
 
