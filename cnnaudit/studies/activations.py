@@ -133,8 +133,8 @@ ACTIVATION_STUDY = Study(
     source="O. Aouassar, N. Madhar and R. Gea, Visualizing and understanding convolutional networks, 2019",
     method=(
         "A small LeNet (8 and 16 filters, 32 neurons) is trained on scikit-learn's digits with each of five "
-        "activations, five optimizers and three poolings, in batches of 32, at the usual learning rate of each optimizer: none is "
-        "tuned, so that a low accuracy may be one of the rate.",
+        "activations, five optimizers and three poolings, in batches of 32, at the usual learning rate of each "
+        "optimizer: none is tuned, so that a low accuracy may be one of the rate.",
         "The step function (heaviside) is 0 or 1; its gradient is replaced by 1 / (1 + |2x|)^2 (Neftci et al. 2019).",
         "A filter is active on an image where the norm of its map exceeds the mean norm of the layer's filters; "
         "counted are those that are active on at least one of 200 validation images.",
