@@ -22,7 +22,7 @@ METHODS = {
 }
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"core"},
+    {"core", "references"},
     {"target"},
     {"data", "interventions", "models"},
     METHODS,

@@ -16,6 +16,7 @@ STUDIES: Mapping[str, str] = {
     "filter-similarity": "cnnaudit.studies.filter_similarity:FILTER_SIMILARITY",
     "noise": "cnnaudit.studies.noise_curve:NOISE",
     "single-pixel": "cnnaudit.studies.single_pixel:SINGLE_PIXEL",
+    "activations": "cnnaudit.studies.activations:ACTIVATION_STUDY",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +138,13 @@ def _load(file: AuditFile) -> AuditTarget:
     from cnnaudit.target.splits import load_splits
 
     folder = file.path.parent.resolve()
-    sources = {name: (data.source, data.arguments) for name, data in file.splits.items()}
+    sources = {
+        name: (data.source, _from_folder(str(data.source), data.arguments, folder))
+        for name, data in file.splits.items()
+    }
     splits = load_splits(sources, file.classes, file.input, file.metadata, folder, file.reading)
-    loaded = load(file.model, file.input, folder)
+    arguments = _from_folder(str(file.model.source), file.model.arguments, folder)
+    loaded = load(replace(file.model, arguments=arguments), file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
     return AuditTarget(
@@ -160,6 +164,16 @@ def _load(file: AuditFile) -> AuditTarget:
         expected=file.expected,
         source=str(file.path),
     )
+
+
+def _from_folder(source: str, arguments: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The arguments of our own functions with their paths relative to the audit file's folder, as all its paths are."""
+    if source.partition(":")[0] not in ("cnnaudit.data", "cnnaudit.models"):
+        return arguments
+    return {
+        name: str(folder / value) if name in ("root", "weights") and isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
 
 
 def _modules(raw: Any, problems: list[str]) -> tuple[str, ...]:

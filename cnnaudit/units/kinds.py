@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.references import published
 from cnnaudit.units import _kind_counts as counting
 from cnnaudit.units._kind_subject import Subject
 from cnnaudit.units.shares import LayerShare, layer_share
@@ -80,7 +81,7 @@ KINDS: tuple[Kind, ...] = (
         "border-aware (.5)",
         "The rows of its kernels differ, and their columns: largest less smallest Kolmogorov-Smirnov distance of two "
         "of them at least .5, the published threshold.",
-        "24 of GoogLeNet's units by this rule (Garriga 2019)",
+        f"{published('border_aware.rule.sum').value:.0f} of GoogLeNet's units by this rule (Garriga 2019)",
         counting.published_border,
     ),
     Kind(
@@ -96,7 +97,8 @@ KINDS: tuple[Kind, ...] = (
         "border-aware, confirmed",
         "Of those, the units whose response at a side of the map is at least twice that inside, and which noise in "
         "place of the padding silences while noise inside does not: the duality experiment.",
-        "about 2 % of GoogLeNet's units, by eye, and the experiment on one of them (Garriga 2019)",
+        f"{published('border_aware.eye.sum').value:.0f} of GoogLeNet's {published('googlenet.units').value:,.0f} units "
+        "by eye, and the experiment on one of them (Garriga 2019)",
         counting.confirmed_border,
     ),
     Kind(
@@ -118,7 +120,8 @@ KINDS: tuple[Kind, ...] = (
         "color-blind (optimized images)",
         "Its optimized image (from the atlas, where there is one) keeps nearly all of its activation when its hue "
         "is rotated. The share is of all units of the layer.",
-        "336 by the spread of the colors of their optimized images, 43 by eye (Garriga 2019)",
+        f"{published('color_blind.rule.sum').value:.0f} by the spread of the colors of their optimized images, "
+        f"{published('color_blind.eye.sum').value:.0f} by eye (Garriga 2019)",
         counting.hue_of_optima,
     ),
     Kind(
