@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.references import published
 from cnnaudit.units import _kind_counts as counting
 from cnnaudit.units._kind_subject import Subject
 from cnnaudit.units.shares import LayerShare, layer_share
-
-if TYPE_CHECKING:
-    pass
 
 NONE = "it cannot be measured in any of the layers"
 
