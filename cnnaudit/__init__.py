@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
     from cnnaudit.checks.audit_file import load_target
-    from cnnaudit.core.finding_list import Findings
     from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
@@ -23,7 +22,6 @@ _HOMES = {
     "audit": "cnnaudit.checks",
     "load_target": "cnnaudit.checks.audit_file",
     "Finding": "cnnaudit.core.findings",
-    "Findings": "cnnaudit.core.finding_list",
     "Location": "cnnaudit.core.findings",
     "Report": "cnnaudit.report",
     "load_report": "cnnaudit.report",
@@ -48,7 +46,6 @@ __all__ = [
     "AuditCrashError",
     "AuditTarget",
     "Finding",
-    "Findings",
     "Location",
     "Report",
     "audit",

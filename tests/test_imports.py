@@ -9,28 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 
-METHODS = {
-    "activation",
-    "attribution",
-    "corruptions",
-    "cues",
-    "embedding",
-    "optimization",
-    "topology",
-    "training",
-    "units",
-}
+METHODS = {"activation", "attribution", "cues", "embedding", "optimization", "topology", "training", "units"}
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"core", "references"},
+    {"core"},
     {"target"},
     {"data", "interventions", "models"},
     METHODS,
     {"reading", "studies"},
     {"checks"},
-    {"benchmarking", "demo", "planted", "report", "scaffold", "testing"},
+    {"benchmarking", "planted", "report", "scaffold", "testing"},
     {"pages", "session"},
-    {"plugin", "commands", "cli", "__main__"},
+    {"plugin", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
