@@ -143,7 +143,7 @@ ACTIVATION_STUDY = Study(
         *("activation", "optimizer", "pooling", "seed", "train_accuracy", "validation_accuracy", "reached"),
         *("active1", "varied1", "zeros1", "active2", "varied2", "zeros2", "curve"),
     ),
-    default=Effort(seeds=3, epochs=12, train=100, validation=50),
+    default=Effort(seeds=3, epochs=8, train=100, validation=50),
     quick=Effort(seeds=2, epochs=4, train=40, validation=40),
     tasks=tasks,
     run=run,
