@@ -149,10 +149,10 @@ def _ask(build: Builder, check: str, module: str, seed: int, profile: str) -> li
     found = asked(target, seed=seed, confidence=confidence, profile=profile)
     findings = [found] if isinstance(found, Finding) else found
     seconds = (time.process_time() - start) / max(len(findings), 1)
-    return [_row(asked, finding, seed, seconds) for finding in findings]
+    return [_row(asked, finding, seed, seconds, profile) for finding in findings]
 
 
-def _row(check: Check, finding: Finding, seed: int, seconds: float) -> dict[str, Any]:
+def _row(check: Check, finding: Finding, seed: int, seconds: float, profile: str) -> dict[str, Any]:
     def short(value: float) -> float:
         return float(f"{value:.5g}")
 
@@ -163,7 +163,9 @@ def _row(check: Check, finding: Finding, seed: int, seconds: float) -> dict[str,
         "interval": None if finding.interval is None else [short(bound) for bound in finding.interval],
         "seconds": round(seconds, 3),
     }
-    if finding.direction != check.direction and finding.tolerance is not None:  # without a claim, the other way round
+    usual = (check.direction, check.tolerance_at(profile))
+    # without a claim some are judged the other way round, arithmetic at a tolerance of its own
+    if finding.tolerance is not None and (finding.direction, finding.tolerance) != usual:
         row["own"] = {"direction": finding.direction, "tolerance": short(finding.tolerance)}
     return row
 

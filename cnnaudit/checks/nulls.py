@@ -83,7 +83,7 @@ def rejudge(targets: Iterable[Row], direction: str, tolerance: float) -> list[st
 
 
 def _verdict(row: Row, direction: str, tolerance: float) -> str:
-    """The verdict on one target; one that was judged the other way round keeps its direction and tolerance."""
+    """The verdict on one target; one that was judged in its own way keeps its direction and tolerance."""
     low, high = row["interval"]
     own = row.get("own")
     return (

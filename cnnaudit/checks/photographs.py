@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks.populations import FOLDER
+from cnnaudit.checks.real import FOLDER
 from cnnaudit.checks.registry import Population
 from cnnaudit.core.errors import DataError
 from cnnaudit.target import InputSpec

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnaudit.checks import real
 from cnnaudit.checks.registry import Population
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.progress import progress
@@ -31,14 +30,11 @@ if TYPE_CHECKING:
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
-FOLDER = "CNNAUDIT_DATA"
 ARCHITECTURES = ("lenet", "vgg", "average pooling", "leaky relu", "silu", "residual", "depthwise")
 SIZES = (3, 10, 5, 7)  # numbers of classes where it is not a pair
 _ANOTHER_TRY = 1_000_000  # added to the seed of a network that died in training
+_SETS = ("digits", *real.FILES)
 MARGIN = 4  # pixels by which an image that is not centered may stand off the center
-_FILES: Mapping[str, str] = MappingProxyType(
-    {"mnist": "mnist.npz", "fashion_mnist": "fashion_mnist.npz", "cifar10": "cifar10.npz"}
-)
 # images per class for training and validation, by number of classes
 _GRAY = MappingProxyType({2: (600, 300), 3: (500, 200), 5: (400, 150), 7: (350, 120), 10: (300, 100)})
 _COLOR = MappingProxyType({2: (1000, 300), 3: (900, 200), 5: (700, 150), 7: (600, 120), 10: (500, 100)})
@@ -89,8 +85,7 @@ def ordinary(seeds: int = 300, part: str = "", check: str = "") -> list[Populati
 
 def available() -> tuple[str, ...]:
     """The data sets at hand: digits, and those whose file is in the folder that `CNNAUDIT_DATA` names."""
-    folder = os.environ.get(FOLDER)
-    return ("digits", *(name for name, file in _FILES.items() if folder and (Path(folder) / file).is_file()))
+    return ("digits", *real.names())
 
 
 def design(data: str, seed: int) -> Ordinary:
@@ -103,7 +98,7 @@ def design(data: str, seed: int) -> Ordinary:
     Raises:
         DataError: there is no such data set.
     """
-    names = ("digits", *_FILES)
+    names = _SETS
     if data not in names:
         raise DataError(f"ordinary networks: data must be one of {', '.join(names)}, got {data!r}")
     turn, step = divmod(seed, 5)
@@ -176,8 +171,10 @@ def _trained(plan: Ordinary) -> tuple[nn.Module, Mapping[str, Arrays]]:
     images, _ = splits["train"]
     shape = {"classes": len(plan.classes), "size": images.shape[2], "channels": images.shape[1]}
     architecture = partial(_architecture, plan.architecture, **shape)
-    for seed in range(plan.seed, plan.seed + 5 * _ANOTHER_TRY, _ANOTHER_TRY):
-        model = fit_once(architecture, splits["train"], seed, **_settings(plan))
+    for k in range(5):  # longer each time: few images of a rare class need more epochs
+        settings = _settings(plan)
+        settings["epochs"] *= k + 1
+        model = fit_once(architecture, splits["train"], plan.seed + k * _ANOTHER_TRY, **settings)
         if _has_learned(model, *splits["train"]):
             return model, splits
     raise DataError(f"{plan.name}: none of five trainings beats the most frequent class")
@@ -255,24 +252,14 @@ def _images(data: str, part: str, seed: int) -> Arrays:
 
         found = digits("train" if part == "train" else "validation", seed)
         return np.round(found.images * 255).astype(np.uint8), found.labels
-    return _known(data, "train" if part == "train" else "test", os.environ.get(FOLDER, ""))
-
-
-@functools.lru_cache(maxsize=6)
-def _known(data: str, part: str, folder: str) -> Arrays:
-    """All images of a file."""
-    from cnnaudit.data import known_files
-
-    if not folder:
-        raise DataError(f"ordinary networks on {data}: set {FOLDER} to the folder that holds {_FILES[data]}")
-    found = getattr(known_files, data)(Path(folder) / _FILES[data], part)
-    return found.images, found.labels
+    found_part = real.load(data, "train" if part == "train" else "test")
+    return found_part.images, found_part.labels
 
 
 @functools.cache
 def _pairs(data: str) -> Sequence[tuple[int, int]]:
     """The 45 pairs of classes in a random order, so that few seeds already mix easy and hard ones."""
-    rng = np.random.default_rng(("digits", *_FILES).index(data))
+    rng = np.random.default_rng(_SETS.index(data))
     return [pair for _, pair in sorted(zip(rng.permutation(45), combinations(range(10), 2)))]
 
 

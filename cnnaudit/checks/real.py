@@ -1,51 +1,58 @@
-"""Real images to measure null distributions on: MNIST and CIFAR-10, where the environment names a folder of them."""
+"""MNIST, Fashion-MNIST and CIFAR-10 to measure on, where `CNNAUDIT_DATA` names the folder of their files."""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnaudit.core.errors import DataError
 
+if TYPE_CHECKING:
+    from cnnaudit.data.known_files import KnownImages
+
 FOLDER = "CNNAUDIT_DATA"
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_FILES = {"mnist": "mnist.npz", "cifar10": "cifar10.npz"}
-
-
-def available() -> bool:
-    """Whether the folder that `CNNAUDIT_DATA` names holds the files."""
-    folder = os.environ.get(FOLDER)
-    return bool(folder) and all((Path(folder or "") / file).is_file() for file in _FILES.values())
+FILES: Mapping[str, str] = MappingProxyType(
+    {"mnist": "mnist.npz", "fashion_mnist": "fashion_mnist.npz", "cifar10": "cifar10.npz"}
+)
 
 
 def names() -> tuple[str, ...]:
-    """The data sets at hand: `mnist` and `cifar10`, or none."""
-    return tuple(_FILES) if available() else ()
+    """The data sets whose file is at hand."""
+    folder = os.environ.get(FOLDER)
+    return tuple(name for name, file in FILES.items() if folder and (Path(folder) / file).is_file())
 
 
-@functools.lru_cache(maxsize=2)
-def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """All images at hand, uint8 (N, C, H, W), and labels, int64 (N,): training images first, then test images.
+def load(name: str, part: str) -> KnownImages:
+    """All images of `train` or `test`, with labels and names of the classes; read once.
 
     Raises:
         DataError: there is no such file.
     """
-    path = Path(os.environ.get(FOLDER, "")) / _FILES[name]
-    if not path.is_file():
-        raise DataError(f"{path.name} not found: set {FOLDER} to the folder that holds it")
-    with np.load(path) as file:
-        images = [file[key] for key in sorted(file, reverse=True) if key.startswith("x_")]
-        labels = [file[key].ravel() for key in sorted(file, reverse=True) if key.startswith("y_")]
-    pixels = np.concatenate(images)
-    pixels = pixels[:, None] if pixels.ndim == 3 else np.moveaxis(pixels, 3, 1)
-    return np.ascontiguousarray(pixels), np.concatenate(labels).astype(np.int64)
+    return _loaded(name, part, os.environ.get(FOLDER, ""))
 
 
-def sample(name: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """That many random images, float32 (n, C, H, W) in [0, 1], with their labels."""
-    images, labels = load(name)
-    rows = rng.choice(len(labels), n, replace=False)
-    return images[rows].astype(np.float32) / 255, labels[rows]
+@functools.lru_cache(maxsize=6)
+def _loaded(name: str, part: str, folder: str) -> KnownImages:
+    from cnnaudit.data import known_files
+
+    path = Path(folder) / FILES[name]
+    if not folder or not path.is_file():
+        raise DataError(f"{path.name} not found: set {FOLDER} to the folder that holds {path.name}")
+    found: KnownImages = getattr(known_files, name)(path, part)
+    return found
+
+
+def sample(name: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """That many random images of both parts, float32 (n, C, H, W) in [0, 1], their labels, the names of the classes."""
+    parts = load(name, "train"), load(name, "test")
+    first = len(parts[0].labels)
+    rows = rng.choice(first + len(parts[1].labels), n, replace=False)
+    images = np.stack([parts[0].images[row] if row < first else parts[1].images[row - first] for row in rows])
+    labels = np.concatenate([part.labels for part in parts])[rows]
+    return images.astype(np.float32) / 255, labels, parts[0].classes

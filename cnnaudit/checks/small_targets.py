@@ -39,10 +39,10 @@ def sampled(source: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray,
     """Images, labels and class names: `digits`, `figures` (turned, without noise), `dataset 2.1`, `mnist` …"""
     from cnnaudit.data import digits, reference, shapes
 
-    if source in ("mnist", "cifar10"):
-        images, labels = real.sample(source, _TRAIN + _VALIDATION + 2_000, generator("planted", seed, source))
+    if source in real.FILES:
+        images, labels, names = real.sample(source, _TRAIN + _VALIDATION + 2_000, generator("planted", seed, source))
         part = {"train": slice(_TRAIN), "validation": slice(_TRAIN, _TRAIN + _VALIDATION), "other": slice(-2_000, None)}
-        return images[part[split]], labels[part[split]], real.CIFAR10 if source == "cifar10" else tuple("0123456789")
+        return images[part[split]], labels[part[split]], names
     number = {"train": _TRAIN, "validation": _VALIDATION, "other": 2_000}[split] // 3
     drawing = derive_seed("planted", seed, split)
     drawn: Any
@@ -116,6 +116,4 @@ def unit_images(source: str, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     if source == "figures":
         figures = reference("3.0", "validation", int(rng.integers(2**31)), n_per_class=200)
         return figures.images, figures.labels, figures.classes
-    images, labels = real.sample(source, 2_000, rng)
-    names = real.CIFAR10 if source == "cifar10" else tuple(str(k) for k in range(10))
-    return images, labels, names
+    return real.sample(source, 2_000, rng)

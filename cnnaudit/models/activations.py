@@ -33,7 +33,7 @@ class Heaviside(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """0 or 1 in the shape of `x`."""
-        stepped: torch.Tensor = _Step.apply(x, self.slope)  # type: ignore[no-untyped-call]
+        stepped: torch.Tensor = _Step.apply(x, self.slope)
         return stepped
 
 
@@ -45,7 +45,7 @@ class _Step(torch.autograd.Function):
         return (x > 0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (x,) = ctx.saved_tensors
         return gradient / (1 + (ctx.slope * x).abs()) ** 2, None
 

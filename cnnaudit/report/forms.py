@@ -143,7 +143,7 @@ def tuple_of(*items: Form) -> Form:
     """A list with one item per form."""
 
     def form(value: Any, path: str) -> None:
-        list_of(anything, most=len(items), least=len(items))(value, path)
+        list_of(_later, most=len(items), least=len(items))(value, path)
         for k, (item, entry) in enumerate(zip(items, value)):
             item(entry, f"{path}[{k}]")
 
@@ -169,7 +169,7 @@ def record(needed: Mapping[str, Form], others: Mapping[str, Form], more: Form | 
     """An object with certain entries; unknown ones are refused, or must have the form `more`."""
 
     def form(value: Any, path: str) -> None:
-        mapping_of(anything)(value, path)
+        mapping_of(_later)(value, path)
         forms = {**needed, **others}
         for key in value:
             if key not in forms and more is None:
@@ -200,6 +200,10 @@ def anything(value: Any, path: str, depth: int = 8) -> None:
         number()(value, path)
     for place, entry in entries:
         anything(entry, place, depth - 1)
+
+
+def _later(value: Any, path: str) -> None:
+    """No form: the entry's own one is asked afterwards, which may allow longer text (pictures)."""
 
 
 def _inside(path: str, key: str) -> str:

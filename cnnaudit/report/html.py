@@ -23,9 +23,7 @@ from cnnaudit.report.verdict import (
     headline,
     hinted,
     lines,
-    overall,
     status,
-    worst_first,
 )
 from cnnaudit.report.words import (
     LOOKS,
@@ -66,7 +64,7 @@ def page(report: Report) -> str:
             lines=[_line(line) for line in lines(report)],
             seen=predicted(report),
             missing=missing(report),
-            crashed=[{**error, "anchor": _anchor("crashed", error["check"])} for error in report.errors],
+            crashed=[{**error, "anchor": anchor("crashed", error["check"])} for error in report.errors],
             failed=[card for card in cards if card["kind"] == "failed"],
             families=_families(cards),
             target=_target_facts(report.target),
@@ -77,7 +75,7 @@ def page(report: Report) -> str:
 
 def _failure(failure: Failure) -> dict[str, Any]:
     """What the first card says of a failure."""
-    links = [{"check": check, "anchor": _anchor(failure.kind, check)} for check in failure.checks]
+    links = [{"check": check, "anchor": anchor(failure.kind, check)} for check in failure.checks]
     texts = {name: getattr(failure, name) for name in ("kind", "problem", "number", "hint", "action")}
     return {"links": links, **texts}
 
@@ -94,25 +92,6 @@ def _line(line: Line) -> dict[str, Any]:
     checks = [entry.finding.check for entry in line.entries]
     links = [{"check": check, "anchor": folder_name(check)} for check in checks]
     return {"kind": line.kind, "text": line.text, "links": links}
-
-
-def index_page(reports: Sequence[Report]) -> str:
-    """An overview of several reports that links each target's own page."""
-    ordered = worst_first(reports)
-    targets = [
-        {
-            "name": report.name,
-            "status": status(report),
-            "headline": headline(report),
-            "href": f"{folder_name(report.name)}/report.html",
-        }
-        for report in ordered
-    ]
-    return (
-        templates()
-        .get_template("index.html.j2")
-        .render(looks=LOOKS, headline=overall(reports), targets=targets, rows=_matrix(ordered))
-    )
 
 
 @cache
@@ -314,28 +293,6 @@ def _facts(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
     return [(name, _cell(value)) for name, value in pairs if value is not None and value != ""]
 
 
-def _matrix(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """A row per check with what became of it on each target."""
-    kinds: list[dict[str, str]] = [
-        {entry.finding.check: entry.kind for entry in entries(report)} | {e["check"]: "crashed" for e in report.errors}
-        for report in reports
-    ]
-    rows = []
-    for check in sorted(set().union(*kinds)):
-        cells = [
-            {
-                "kind": found[check],
-                "name": report.name,
-                "href": f"{folder_name(report.name)}/report.html#{_anchor(found[check], check)}",
-            }
-            if check in found
-            else None
-            for report, found in zip(reports, kinds)
-        ]
-        rows.append({"check": check, "cells": cells})
-    return rows
-
-
-def _anchor(kind: str, check: str) -> str:
+def anchor(kind: str, check: str) -> str:
     """Where a check stands on its target's page."""
     return f"crash-{folder_name(check)}" if kind == "crashed" else folder_name(check)

@@ -12,8 +12,9 @@ from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.report._markdown import markdown
 from cnnaudit.report.forms import plain_json
-from cnnaudit.report.html import index_page, page
+from cnnaudit.report.html import page
 from cnnaudit.report.model import Report
+from cnnaudit.report.overview import index_page
 from cnnaudit.report.sarif import sarif
 from cnnaudit.report.tables import TABLES, csv_tables
 

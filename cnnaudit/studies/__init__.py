@@ -1,4 +1,4 @@
-"""The future work of the thesis, done: studies that anybody can run again (`python -m cnnaudit study NAME`)."""
+"""The future work of the thesis, done: studies that anybody can run again (`cnnaudit study NAME`)."""
 
 from __future__ import annotations
 

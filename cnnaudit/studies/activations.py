@@ -39,14 +39,15 @@ def run(task: Task, effort: Effort) -> list[Row]:
         data = digits(split)  # type: ignore[arg-type]
         rows = np.concatenate([np.flatnonzero(data.labels == digit)[:number] for digit in range(10)])
         splits.append(ArraySplit(split, data.images[rows], data.labels[rows], 10))
-    found = []
+    training, validation = splits
+    found: list[Row] = []
     for seed in range(effort.seeds):
         model = lenet((8, 16), 32, activation=task["activation"], pooling=task["pooling"])
         plan = Plan(task["optimizer"], epochs=effort.epochs, batch_size=32, seed=seed)
-        course = train(model, *splits, plan)
+        course = train(model, training, validation, plan)
         accuracies = [epoch.validation_accuracy for epoch in course.epochs]
         reached = next((epoch.number for epoch in course.epochs if epoch.validation_accuracy >= REACHED), None)
-        images = splits[1].read(np.arange(min(IMAGES, len(splits[1].labels))))
+        images = validation.read(np.arange(min(IMAGES, len(validation.labels))))
         found.append(
             {
                 **task,

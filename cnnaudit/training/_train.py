@@ -110,8 +110,9 @@ class _Run:
         import torch
 
         epochs, best = kept.resume(self.model, self.optimizer) if kept else ([], None)
-        for epoch in epochs if after_epoch else ():
-            after_epoch(epoch)
+        if after_epoch:
+            for epoch in epochs:
+                after_epoch(epoch)
         left = range(len(epochs), self.plan.epochs)
         steps = progress(self._steps(left), "training", total=len(left) * self.batches)
         predicted: torch.Tensor | None = None
@@ -130,7 +131,7 @@ class _Run:
                 kept.keep(self.model, self.optimizer, epochs, best)
             if after_epoch:
                 after_epoch(epochs[-1])
-        steps.close()
+        del steps  # ends its bar
         if best is not None:
             self.model.load_state_dict(best)
         if predicted is None or best is not None:

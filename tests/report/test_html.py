@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cnnaudit.report.html import index_page, page
+from cnnaudit.report.html import page
+from cnnaudit.report.overview import index_page
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 

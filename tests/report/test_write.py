@@ -6,10 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import AuditError
 from cnnaudit.report import folder_name, load_report, write_index, write_report
+from cnnaudit.report.schema import check_entry
 from cnnaudit.report.write import json_text
 
 NAMES = {"json": "report.json", "md": "report.md", "html": "report.html", "sarif": "report.sarif"}
@@ -122,3 +125,14 @@ def test_index_links_every_target(report, make, hostile_report, tmp_path):
         assert f'href="{link}"' in page
         assert (tmp_path / link).is_file()
     assert "<script>alert" not in page
+
+
+def test_pictures_of_photographs_are_kept(tmp_path, make, finding_of):
+    """The PNG of 224 x 224 pixels of noise has 200,000 characters."""
+    noisy = evidence.images("Noise", np.random.default_rng(0).random((2, 3, 224, 224)), ["one", "two"])
+    assert len(noisy["images"][0]["png"]) > 200_000
+    found = make(findings=(finding_of("padding.border_maximum", evidence=(noisy,)),))
+    entry = {"check": "c", "test": "t", "error": "", "ignored": False, "findings": [found.findings[0].to_json()]}
+    check_entry(json.loads(json.dumps(entry)))
+    write_report(found, tmp_path)
+    assert load_report(tmp_path / "report.json").findings == found.findings

@@ -51,6 +51,7 @@ class CopyShares:
 
     Attributes:
         n, exact, near: images looked at, and how many have an exact, or else a near, copy in training.
+        strangers: of the near ones, how many may be strangers.
         share: of the class's images with a copy.
         low, high: its bounds. The low ones hold for all classes at once, since a failure picks the worst of them; a
             pass needs every class, so the high ones need no correction (intersection-union).
@@ -60,6 +61,7 @@ class CopyShares:
     n: np.ndarray
     exact: np.ndarray
     near: np.ndarray
+    strangers: np.ndarray
     share: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -110,20 +112,27 @@ def copy_shares(
 ) -> CopyShares:
     """The share of each class's validation images that have a copy in training.
 
-    Where both splits were read whole it is a count, and its interval a point. Else it is `true_share`, with a Bayesian
-    bootstrap over the images: Gamma weights of the counts, Jeffreys' prior of 1/2 on none and on one copy.
+    Where both splits were read whole it is a count. Else it is `true_share`, with a Bayesian bootstrap over the images:
+    Gamma weights of the counts, Jeffreys' prior of 1/2 on none and on one copy. In both, the lower bound leaves out as
+    many near copies as may be strangers: the Poisson quantile of those expected (`Copies.chance`).
     """
+    from scipy.stats import poisson
+
     classes, rows = np.unique(validation.labels, return_inverse=True)
     n, exact, near = (np.bincount(rows, weights=x).astype(int) for x in (np.ones(len(rows)), copies.exact, copies.near))
     seen = np.array([seen_copies(copies.count[rows == row]) for row in range(len(classes))])
     share = true_share(seen, train.share)
-    if validation.share == train.share == 1:
-        return CopyShares(classes, n, exact, near, share, share, share)
     tail, prior = (1 - confidence) / 2, np.array([0.5, 0.5, 0, 0])
+    expected = np.bincount(rows, weights=copies.chance)
+    strangers = np.minimum(near, poisson.ppf(1 - tail / len(classes), expected))
+    copied = np.divide(exact + near - strangers, exact + near, out=np.ones(len(n)), where=exact + near > 0)
+    if validation.share == train.share == 1:
+        return CopyShares(classes, n, exact, near, strangers, share, share * copied, share)
     drawn = [true_share(rng.standard_gamma(one + prior, (_DRAWS, 4)), train.share) for one in seen]
     low = np.array([np.quantile(draws, tail / len(classes)) for draws in drawn])
     high = np.array([np.quantile(draws, 1 - tail) for draws in drawn])
-    return CopyShares(classes, n, exact, near, share, np.where(exact + near > 0, low, 0.0), high)
+    low = np.where(exact + near > 0, low * copied, 0.0)
+    return CopyShares(classes, n, exact, near, strangers, share, low, high)
 
 
 @check(
@@ -164,10 +173,16 @@ def leakage(context: CheckContext) -> Finding:
         n=len(validation.labels),
         summary=f"{total / found.n.sum():.1%} of the validation images ({total:,} of {found.n.sum():,}) have a copy in "
         f"the training set{partly}, {found.exact.sum():,} of them pixel for pixel; in class '{names[worst]}' "
-        f"{found.share.max():.1%}. {_KINDS}",
+        f"{found.share.max():.1%}{_doubt(found, worst)}. {_KINDS}",
         locations=locate_classes(names, found.share, worst, found.low > context.tolerance),
         evidence=_shown(target, validation, train, copies, found),
     )
+
+
+def _doubt(found: CopyShares, worst: int) -> str:
+    """How many of the worst class's copies may be images that only resemble each other."""
+    number = int(found.strangers[worst])
+    return f", of which {number} may be different things of one shape" if number else ""
 
 
 def _shown(target: AuditTarget, validation: Scan, train: Scan, copies: Copies, shares: CopyShares) -> list[Evidence]:
@@ -264,7 +279,7 @@ PLANTS = [
         scaled_figures,
     ),
 ]
-# without CIFAR-10: 2 % of its automobiles have a copy, as Barz and Denzler (2020) report and as can be seen
+# without CIFAR-10: one or two of a hundred images have copies, as Barz and Denzler (2020) report and as can be seen
 POPULATIONS = [
     *(population for population in ordinary(seeds=300) if "cifar10" not in population.name),
     Population("scaled figures with noise (3.0)", scaled_figures, 20),

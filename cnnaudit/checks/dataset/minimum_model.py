@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     tolerance=1.4,
     gate=False,
     remedy="Find out which single number of an image gives the class away (brightness, size, an edge, a mark: "
-    "dataset.trivial_feature and `python -m cnnaudit search` help) and vary it within each class, or report the "
+    "dataset.trivial_feature and `cnnaudit search` help) and vary it within each class, or report the "
     "minimum model beside your own: on these data, accuracy says little about what was learned.",
     reference=THESIS,
     needs=("train", "validation"),
@@ -155,7 +155,7 @@ def some_digits(seed: int) -> AuditTarget:
 def some_photographs(seed: int, name: str) -> AuditTarget:
     """Five to ten classes of MNIST or CIFAR-10."""
     rng = generator("planted", seed, name)
-    images, labels = real.sample(name, 1_600, rng)
+    images, labels, _ = real.sample(name, 1_600, rng)
     kept = np.sort(rng.permutation(10)[: rng.integers(5, 11)])
     splits = {"train": _only(kept, images[:1_000], labels[:1_000])}
     splits["validation"] = _only(kept, images[1_000:], labels[1_000:])
@@ -174,9 +174,5 @@ PLANTS = [
 
 POPULATIONS = [
     Population("digits, five to ten classes", some_digits),
-    *(
-        Population(f"{name}, five to ten classes", partial(some_photographs, name=name), 10)
-        for name in ("mnist", "cifar10")
-        if real.available()
-    ),
+    *(Population(f"{name}, five to ten classes", partial(some_photographs, name=name), 10) for name in real.names()),
 ]

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.fidelity import _methods
 from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
 from cnnaudit.checks.fidelity._methods import LEAST, effort, interval
-from cnnaudit.checks.small_targets import plain, trained
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.small_targets import trained
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 
@@ -186,37 +187,6 @@ PLANTS = [
 
 
 POPULATIONS = [
-    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10, part="definition"),
-    Population(
-        "random filters and ridge regression on dataset 3.0",
-        partial(plain, source="dataset 3.0"),
-        10,
-        part="definition",
-    ),
-    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10, part="evidence"),
-    Population(
-        "random filters and ridge regression on dataset 3.0", partial(plain, source="dataset 3.0"), 10, part="evidence"
-    ),
+    *ordinary(seeds=100),
     Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="definition"),
-    *(
-        (
-            Population(
-                "random filters and ridge regression on mnist", partial(plain, source="mnist"), 10, part="definition"
-            ),
-            Population(
-                "random filters and ridge regression on cifar10",
-                partial(plain, source="cifar10"),
-                10,
-                part="definition",
-            ),
-            Population(
-                "random filters and ridge regression on mnist", partial(plain, source="mnist"), 10, part="evidence"
-            ),
-            Population(
-                "random filters and ridge regression on cifar10", partial(plain, source="cifar10"), 10, part="evidence"
-            ),
-        )
-        if real.available()
-        else ()
-    ),
 ]

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.fidelity._digit_targets import validation_of
 from cnnaudit.checks.fidelity._methods import LEAST, effort, interval, judged, refusals, subject_and_maps, title
-from cnnaudit.checks.small_targets import plain, trained
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.small_targets import plain
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.progress import progress
@@ -272,21 +273,9 @@ PLANTS = [
         "a gradient of nothing but a faint ripple",
         masked_gradient,
         partial(plain, source="digits", trained=True),
-        part="gradient",
+        part=("gradient", "smooth_grad", "deconvnet", "guided_backpropagation", "forward_backward"),
     ),
 ]
 
 
-POPULATIONS = [
-    Population("LeNets on digits", partial(plain, source="digits", trained=True), 6, part="gradient"),
-    Population("LeNets on dataset 3.0", partial(plain, source="dataset 3.0", trained=True), 6, part="gradient"),
-    Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="gradient"),
-    *(
-        (
-            Population("LeNets on mnist", partial(plain, source="mnist", trained=True), 6, part="gradient"),
-            Population("LeNets on cifar10", partial(plain, source="cifar10", trained=True), 6, part="gradient"),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = ordinary(seeds=100)

@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
 from cnnaudit.checks.fidelity._methods import effort, judged, subject
-from cnnaudit.checks.small_targets import plain
+from cnnaudit.checks.populations import ordinary
 from cnnaudit.core import evidence
 from cnnaudit.core.findings import Finding, Location
 
@@ -114,7 +114,7 @@ def rectified(seed: int, arithmetic: bool) -> AuditTarget:
             x = functional.max_pool2d(self.relu(self.second(x)), 2)
             y = self.third(x)
             x = functional.relu(y, inplace=True) + x[..., 1:-1, 1:-1]
-            x = x - 1
+            x = x - x.mean((1, 2, 3), keepdim=True)
             x = x * (x > 0) if arithmetic else x.relu()
             logits: torch.Tensor = self.last(x.mean((2, 3)))
             return logits
@@ -153,15 +153,4 @@ PLANTS = [
 ]
 
 
-POPULATIONS = [
-    Population("random filters and ridge regression on digits", partial(plain, source="digits"), 10),
-    Population("random filters and ridge regression on dataset 3.0", partial(plain, source="dataset 3.0"), 10),
-    *(
-        (
-            Population("random filters and ridge regression on mnist", partial(plain, source="mnist"), 10),
-            Population("random filters and ridge regression on cifar10", partial(plain, source="cifar10"), 10),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = ordinary(seeds=300)

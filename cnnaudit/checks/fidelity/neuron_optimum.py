@@ -7,28 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, check, real
+from cnnaudit.checks import CheckContext, Plant, check
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, proportion_interval
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.target import AuditTarget
-from cnnaudit.checks import Plant, Population
-from cnnaudit.checks.small_targets import plain
-
-if TYPE_CHECKING:
     from cnnaudit.checks.fidelity._kernel_optimum import FirstLayer
     from cnnaudit.checks.fidelity._neuron_optimum import Optima, Shape
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
 
 COSINE = 0.99
-
-
 MOST_PIXELS = 64 * 224 * 224  # of real images that the optima are compared with
 
 
@@ -181,18 +176,21 @@ def _interval(good: int, n: int, every: bool, context: CheckContext) -> tuple[fl
 
 def _first_evidence(found: FirstLayer) -> list[Evidence]:
     """Kernels beside optima, each stretched around gray."""
-    from cnnaudit.core.evidence import bars, images
-
     rows = np.unique(np.linspace(0, len(found.units) - 1, min(12, len(found.units))).astype(int))
     pairs = [part[k].numpy() for k in rows for part in (found.kernels, found.optima)]
     captions = [f"{what} {found.units[k]}" for k in rows for what in ("kernel", "optimum")]
     cosines = {f"filter {u}": float(c) for u, c in zip(found.units, found.cosines) if np.isfinite(c)}
     title = "Kernels beside the images that gradient ascent finds for them"
     shown = (
-        [] if found.kernels.shape[1] not in (1, 3) else [images(title, np.stack([_drawn(p) for p in pairs]), captions)]
+        []
+        if found.kernels.shape[1] not in (1, 3)
+        else [evidence.images(title, np.stack([_drawn(p) for p in pairs]), captions)]
     )
     lowest = dict(sorted(cosines.items(), key=lambda item: item[1])[:24])
-    return [*shown, bars("Cosine of optimum and kernel, lowest first", lowest, label="cosine", tolerance=COSINE)]
+    return [
+        *shown,
+        evidence.bars("Cosine of optimum and kernel, lowest first", lowest, label="cosine", tolerance=COSINE),
+    ]
 
 
 def _drawn(kernel: np.ndarray) -> np.ndarray:
@@ -204,8 +202,6 @@ def _drawn(kernel: np.ndarray) -> np.ndarray:
 
 def _deeper_evidence(found: list[Optima], images: Any) -> list[Evidence]:
     """The heights by layer, and optima beside the best real images."""
-    from cnnaudit.core import evidence
-
     columns = ["layer", "units asked", "of", "hold", "starts that lead there", "rise kept in 8 bits"]
     columns += ["rise kept when moved", "correlation of two images", "units nothing moved", "running best never fell"]
     table = evidence.table("Optimized images (medians over units)", columns, [_row(layer) for layer in found])
@@ -240,8 +236,6 @@ def _row(layer: Optima) -> list[Any]:
 def _pictures(layer: Optima, images: Any) -> list[Evidence]:
     """Optima of a few units, each beside the real image that moves the unit most."""
     from torch.nn.functional import interpolate
-
-    from cnnaudit.core import evidence
 
     if images.shape[1] not in (1, 3):
         return []
@@ -300,15 +294,10 @@ def _reversed(images: torch.Tensor) -> torch.Tensor:
     return 2 * copy - images
 
 
-_SOURCES = ("digits", "dataset 3.0", *(("mnist", "cifar10") if real.available() else ()))
-
-
 PLANTS = [
     Plant("a gradient reversal layer left in", partial(entrance, kind="reversed"), entrance, part="first_layer"),
     Plant("pixels are rounded to 16 levels", partial(entrance, kind="rounded"), entrance, part="deeper"),
 ]
 
 
-POPULATIONS = [
-    *(Population(f"LeNets on {source}", partial(plain, source=source, trained=True), 5) for source in _SOURCES),
-]
+POPULATIONS = ordinary(seeds=60)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnaudit.checks import CheckContext, Plant, Population, check, real
+from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.fidelity._digit_targets import digits_target, drawn
 from cnnaudit.checks.fidelity._methods import each, effort, interval, judged, refusals, subject_and_maps, title
-from cnnaudit.checks.small_targets import plain, trained
+from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.small_targets import plain
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.progress import progress
@@ -223,12 +224,13 @@ def edge_detector(seed: int) -> AuditTarget:
     class Edges(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.relu = nn.ReLU()
             self.last = nn.Linear(1, 10)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(images)
-            slopes = functional.conv2d(images, torch.stack([sobel, sobel.T])[:, None])
-            logits: torch.Tensor = self.last(slopes.square().mean((1, 2, 3))[:, None])
+            slopes = functional.conv2d(images, torch.stack([sobel, sobel.T, -sobel, -sobel.T])[:, None])
+            logits: torch.Tensor = self.last(self.relu(slopes).square().mean((1, 2, 3))[:, None])
             return logits
 
     return digits_target("an edge detector", drawn(Edges(), seed))
@@ -239,21 +241,9 @@ PLANTS = [
         "an edge detector posing as saliency",
         edge_detector,
         partial(plain, source="digits", trained=True),
-        part="gradient",
+        part=("gradient", "smooth_grad", "forward_backward", "occlusion", "lime"),
     ),
 ]
 
 
-POPULATIONS = [
-    Population("LeNets on digits", partial(plain, source="digits", trained=True), 6, part="gradient"),
-    Population("LeNets on dataset 3.0", partial(plain, source="dataset 3.0", trained=True), 6, part="gradient"),
-    Population("the minimum model of dataset 3.0", partial(trained, padding_mode="replicate"), 6, part="gradient"),
-    *(
-        (
-            Population("LeNets on mnist", partial(plain, source="mnist", trained=True), 6, part="gradient"),
-            Population("LeNets on cifar10", partial(plain, source="cifar10", trained=True), 6, part="gradient"),
-        )
-        if real.available()
-        else ()
-    ),
-]
+POPULATIONS = ordinary(seeds=100)

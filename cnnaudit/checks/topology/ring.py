@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.checks import CheckContext, Plant, Population, check
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, generator
 
 if TYPE_CHECKING:
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.topology import Ring
     from cnnaudit.units import LayerKernels
@@ -131,7 +132,6 @@ def _half_width(context: CheckContext, found: Ring) -> float:
 
 def _evidence(context: CheckContext, layer: LayerKernels, found: Ring) -> list[Evidence]:
     """The nulls with the lifetime, kernels around the loop, and the Mapper graphs."""
-    from cnnaudit.core import evidence
     from cnnaudit.topology._graph_loops import stable_loop
     from cnnaudit.topology._ring import LARGEST, around
 

@@ -16,7 +16,9 @@ from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import readout
 from cnnaudit.checks.small_targets import unit_images
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, permutation_p_value
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from cnnaudit.activation import ActiveFilters
     from cnnaudit.activation.information import Agreement
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
 
 FEWEST_FILTERS = 6  # a third of them are the best
@@ -135,8 +136,6 @@ def _evidence(
     null: np.ndarray,
 ) -> list[Evidence]:
     """The filters by activity with what each tells, the null distribution, and the boxplots of the source."""
-    from cnnaudit.core.evidence import bars, boxes, null_distribution, table
-
     target = context.target
     activity, information = measured.activity.mean(axis=0), measured.information.mean(axis=0)
     order = np.argsort(-activity, kind="stable")
@@ -153,15 +152,17 @@ def _evidence(
     columns += ["likeness of its deconvnet to the image"] if alike else []
     counts = f"{len(found.never)} active on no image, {len(found.always)} on every one, of {len(order)}"
     return [
-        table(f"Filters of {found.layer}, most active first ({counts})", columns, rows),
-        boxes(
+        evidence.table(f"Filters of {found.layer}, most active first ({counts})", columns, rows),
+        evidence.boxes(
             "Norm of each filter's map, relative to the mean of the image, most active first",
             {f"filter {c}": _relative(found.norms)[:, c] for c in shown},
             label="norm / mean norm (above 1: active)",
         ),
         *_by_class(target, labels, found, order),
-        bars("Active filters by class", classes, label="AUC above .5 / that of the best", tolerance=context.tolerance),
-        null_distribution(
+        evidence.bars(
+            "Active filters by class", classes, label="AUC above .5 / that of the best", tolerance=context.tolerance
+        ),
+        evidence.null_distribution(
             f"The same with the filters shuffled: {p_value:.0%} reach the measured value",
             null,
             statistic,
@@ -173,12 +174,10 @@ def _evidence(
 
 def _by_class(target: AuditTarget, labels: np.ndarray, found: ActiveFilters, order: np.ndarray) -> list[Evidence]:
     """Boxplots by class of the most active filter and of the least active one that responds at all."""
-    from cnnaudit.core.evidence import boxes
-
     present = np.unique(labels)[:24]
     living = [c for c in order if found.norms[:, c].any()]
     return [
-        boxes(
+        evidence.boxes(
             f"Norm of the {words} filter, {c}, by class",
             {target.classes[k]: _relative(found.norms)[labels == k, c] for k in present},
             label="norm / mean norm (above 1: active)",

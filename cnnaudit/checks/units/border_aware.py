@@ -17,11 +17,12 @@ from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.units._kernel_pictures import SHOWN, picture
 from cnnaudit.checks.units._two_convolutions import FIRST, PLANTED, network, on_digits
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import LayerKernels, NoisePadding
 
@@ -153,7 +154,6 @@ class _Found:
 
 def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidence]:
     """The table of the layers, the units found with their responses, their kernels, the null of the worst layer."""
-    from cnnaudit.core.evidence import null_distribution, table
     from cnnaudit.units.shares import layer_share
 
     rows, units = [], []
@@ -177,9 +177,11 @@ def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidenc
     units = sorted(units, key=lambda pair: -pair[0].lines.values[pair[1]])[:SHOWN]
     worst = max(found, key=lambda layer: layer.lines.values.max()).lines
     return [
-        table("Units whose kernel lines differ by .5 or more, and that noise in the padding silences", columns, rows),
+        evidence.table(
+            "Units whose kernel lines differ by .5 or more, and that noise in the padding silences", columns, rows
+        ),
         *_responses(units),
-        null_distribution(
+        evidence.null_distribution(
             f"Largest less smallest distance of kernel lines in {worst.kernels.layer}, with positions permuted",
             worst.null,
             float(worst.values.max()),
@@ -191,18 +193,14 @@ def _border_evidence(found: list[_Found], context: CheckContext) -> list[Evidenc
 
 def _left_out(reasons: dict[str, str], tested: list[_Lines], able: list[_Lines]) -> list[Evidence]:
     """The layers that were left out, counted by reason."""
-    from cnnaudit.core.evidence import table
-
     too_small = len(tested) - len(able)
     rows: list[list[object]] = [[reason, count] for reason, count in Counter(reasons.values()).most_common()]
     rows += [["too few weights in a line, or a map that is all border", too_small]] if too_small else []
-    return [table("Layers that were left out", ["reason", "layers"], rows)] if rows else []
+    return [evidence.table("Layers that were left out", ["reason", "layers"], rows)] if rows else []
 
 
 def _responses(units: list[tuple[_Found, int]]) -> list[Evidence]:
     """How the units whose lines differ respond in the experiment, and their averaged kernels."""
-    from cnnaudit.core.evidence import images, table
-
     if not units:
         return []
     rows = []
@@ -218,8 +216,8 @@ def _responses(units: list[tuple[_Found, int]]) -> list[Evidence]:
     captions = [f"{layer.lines.kernels.layer}, unit {unit}" for layer, unit in units]
     pictures = [picture(layer.lines.kernels.averaged()[unit]) for layer, unit in units]
     return [
-        table("Responses of these units", columns, rows),
-        images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
+        evidence.table("Responses of these units", columns, rows),
+        evidence.images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.readout import readout
+from cnnaudit.core import evidence
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units._dead import LayerFiring
     from cnnaudit.units.responses import Outlet
@@ -165,8 +166,6 @@ def _evidence(
     context: CheckContext, kind: str, layers: list[LayerFiring], shares: list[float], twin: list[LayerFiring]
 ) -> list[Evidence]:
     """The layers with their counts beside those of the untrained twin, and how often units fire."""
-    from cnnaudit.core.evidence import bars, table
-
     null = {layer.layer: float(getattr(layer, kind).mean()) for layer in twin}
     order = np.argsort([-share for share in shares], kind="stable")[:24]
     rows = [
@@ -177,8 +176,10 @@ def _evidence(
     columns = ["layer", "units", f"{kind} fire", "share", *(["share in an untrained twin"] if null else [])]
     drawn = {layers[k].layer: shares[k] for k in order}
     return [
-        table(f"Units that {kind} fire, worst layers first", columns, rows),
-        bars(f"Share of units that {kind} fire, by layer", drawn, label="share of units", tolerance=context.tolerance),
+        evidence.table(f"Units that {kind} fire, worst layers first", columns, rows),
+        evidence.bars(
+            f"Share of units that {kind} fire, by layer", drawn, label="share of units", tolerance=context.tolerance
+        ),
     ]
 
 

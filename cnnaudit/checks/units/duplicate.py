@@ -15,11 +15,12 @@ from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.units._kernel_pictures import SHOWN, picture
 from cnnaudit.checks.units._two_convolutions import PLANTED, SECOND, network, on_digits
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 
 if TYPE_CHECKING:
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import Copy, LayerKernels, LayerShare
 
@@ -75,16 +76,14 @@ def duplicate(context: CheckContext) -> Finding:
 
 def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str, LayerKernels]) -> list[Evidence]:
     """The table of the layers, and the pairs most alike with their kernels."""
-    from cnnaudit.core.evidence import images, table
-
     rows = [
         [s.layer, s.units, len(s.found), f"{s.share:.1%} ({s.interval[0]:.1%} to {s.interval[1]:.1%})", f"{s.null:.1%}"]
         for s in shares
     ]
     columns = ["layer", "units", "with a copy", "share", "correlation of .9, permuted kernels"]
-    evidence = [table("Units with a copy, by layer", columns, rows)]
+    found = [evidence.table("Units with a copy, by layer", columns, rows)]
     if not pairs:
-        return evidence
+        return found
     pairs = sorted(pairs, key=lambda pair: -abs(pair.correlation))[:SHOWN]
     listed = [[p.layer, p.unit, p.other, round(p.correlation, 3), p.symmetry or "none"] for p in pairs]
     averaged = {name: layers[name].averaged() for name in {pair.layer for pair in pairs}}
@@ -94,9 +93,9 @@ def _copy_evidence(shares: list[LayerShare], pairs: list[Copy], layers: dict[str
     ]
     captions = [f"{pair.layer}, units {pair.unit} and {pair.other}" for pair in pairs]
     return [
-        *evidence,
-        table("The pairs most alike", ["layer", "unit", "other", "correlation", "the other is"], listed),
-        images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
+        *found,
+        evidence.table("The pairs most alike", ["layer", "unit", "other", "correlation", "the other is"], listed),
+        evidence.images("Their kernels, averaged over the inputs (dark: negative)", np.stack(pictures), captions),
     ]
 
 

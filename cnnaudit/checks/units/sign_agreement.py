@@ -16,7 +16,9 @@ import numpy as np
 from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.small_targets import unit_images
+from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, permutation_p_value
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cnnaudit.checks.fidelity._unit_patterns import UnitPatterns
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import SignAgreement
 
@@ -188,8 +189,6 @@ def _finding(
 
 def _evidence(context: CheckContext, part: str, layers: list[_Layer], images: torch.Tensor) -> list[Evidence]:
     """The layers, the null, and kernels next to what they should show."""
-    from cnnaudit.core.evidence import null_distribution, table
-
     columns = ["layer", "kernels", "units measured", "rank among the layer's", "rank among shuffles", "correlation"]
     rows = []
     for layer in layers:
@@ -202,8 +201,8 @@ def _evidence(context: CheckContext, part: str, layers: list[_Layer], images: to
     null = np.average(draws, axis=0, weights=[len(layer.agreement.units) for layer in layers])
     p_value = permutation_p_value(_mean(layers), null)
     return [
-        table("Averaged kernels and what drives their units", [*columns, "same sign"], rows),
-        null_distribution(
+        evidence.table("Averaged kernels and what drives their units", [*columns, "same sign"], rows),
+        evidence.null_distribution(
             f"Mean rank with random kernels of the layers: {p_value:.1%} reach the measured one",
             null,
             _mean(layers),
@@ -218,8 +217,6 @@ def _pictures(part: str, layer: _Layer, images: torch.Tensor) -> Evidence:
     """For a few units from the best rank to the worst: kernel, pattern, and the image."""
     from torch.nn.functional import interpolate
 
-    from cnnaudit.core.evidence import images as pictures
-
     patterns, rank = layer.patterns, layer.agreement.rank
     order = np.argsort(-rank, kind="stable")
     rows = order[np.unique(np.linspace(0, len(order) - 1, min(6, len(order))).astype(int))]
@@ -232,7 +229,7 @@ def _pictures(part: str, layer: _Layer, images: torch.Tensor) -> Evidence:
         shown += [_drawn(averaged[unit], images.shape[1]), _drawn(layer.windows[k], images.shape[1]), drawn]
         what = "top image" if part == "top_images" else "optimized image"
         captions += [f"unit {unit}: kernel", f"pattern, rank {rank[k]:.2f}", what]
-    return pictures(
+    return evidence.images(
         f"{patterns.layer.layer}: averaged kernel, the pattern in its input, the image", np.stack(shown), captions
     )
 

@@ -33,7 +33,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError:
             raise AuditError("--tensorboard needs tensorboard: pip install 'cnnaudit[tensorboard]'") from None
-        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder))
         self.warnings: list[str] = []
 
     def __enter__(self) -> TensorBoard:

@@ -1,16 +1,18 @@
 """Copies: what counts as one, what does not, and how many there are."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from asking import make, one
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch.nn import functional
 
-from cnnaudit.checks.dataset._leakage_copies import Copies, aligned_similarity, find_copies, gray, spectrum
+from cnnaudit.checks.dataset._leakage_copies import Copies, find_copies, strangers_beyond
+from cnnaudit.checks.dataset._leakage_similarity import aligned_similarity, gray, spectrum
 from cnnaudit.checks.dataset.leakage import copy_shares, true_share
 from cnnaudit.checks.scan import Scan, fingerprint, shrink
 from cnnaudit.core.profiles import Profile
@@ -154,7 +156,29 @@ def test_images_that_are_not_square_are_mirrored_and_not_turned():
 
 def counted(counts):
     found = np.asarray(counts) > 0
-    return Copies(found, np.zeros_like(found), found * 1.0, np.zeros(len(found), int), np.asarray(counts), found * 1.0)
+    none = np.zeros(len(found))
+    return Copies(found, np.zeros_like(found), found * 1.0, none.astype(int), np.asarray(counts), found * 1.0, none)
+
+
+def test_what_resembles_by_chance_is_left_out_of_the_lower_bound():
+    """With one stranger expected beyond the bound, six near copies are no proof; six exact copies are."""
+    images, near = scanned(torch.zeros(300, 1, 2, 2)), np.arange(300) < 6
+    copies = counted(near)
+    alike = replace(copies, exact=np.zeros_like(near), near=near, chance=np.full(300, 1 / 300))
+    same, other = (copy_shares(found, images, images, 0.997, np.random.default_rng(0)) for found in (copies, alike))
+    assert same.low[0] == same.share[0] == other.share[0] == other.high[0] == 0.02
+    assert other.strangers[0] == stats.poisson.ppf(0.9985, 1) == 5
+    assert other.low[0] == pytest.approx(1 / 300)
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0, 6.0])
+def test_strangers_beyond_the_bound_are_extrapolated(power):
+    rng = np.random.default_rng(0)
+    found = [strangers_beyond(rng.random(1000) ** (1 / power), 0.01 ** (1 / power)) for _ in range(40)]
+    assert np.mean(found) == pytest.approx(10, rel=0.1)
+    copied = np.concatenate([rng.random(900) ** (1 / power), np.full(100, 1e-4)])
+    assert strangers_beyond(copied, 0.01 ** (1 / power)) == pytest.approx(9, rel=0.5)  # copies have no say
+    assert strangers_beyond(np.full(50, 0.9), 0.1) == 0
 
 
 def test_a_census_has_no_interval_and_a_sample_has_one():

@@ -9,7 +9,7 @@ from cnnaudit.checks.readout import readout
 from cnnaudit.data import reference
 from cnnaudit.target import AuditTarget
 
-needs_data = pytest.mark.skipif(not real.available(), reason=f"set {real.FOLDER} to the folder of mnist.npz")
+needs_data = pytest.mark.skipif(not real.names(), reason=f"set {real.FOLDER} to the folder of mnist.npz")
 
 EXPECTED = {
     "constant_class": {"2.1"},
