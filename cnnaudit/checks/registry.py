@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
-Need = Literal["train", "validation", "metadata", "inside"]
+Need = Literal["train", "validation", "metadata", "previous", "inside"]
 Body = Callable[[CheckContext], "Finding | list[Finding]"]
 Builder = Callable[[int], "AuditTarget"]
 
@@ -200,6 +200,8 @@ class Check:
                 return f"the target has no {need} images: set data.{need} in its file"
             if need == "metadata" and not any(split.metadata for split in target.splits.values()):
                 return "the target has no metadata: set data.metadata in its file"
+            if need == "previous" and target.previous is None:
+                return "the file names no model to compare with: set [model.previous]"
             if need == "inside" and not target.inside:
                 return target.inside_reason or "the model's inside cannot be observed"
         return ""

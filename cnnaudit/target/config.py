@@ -18,6 +18,7 @@ from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_ta
 from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.former_ids import NO_FORMER_IDS, FormerIds, rename
 from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
+from cnnaudit.target.previous import PreviousModel, load_previous, read_previous, without_previous
 
 KnownIds = Callable[[Sequence[str], Path], Collection[str]]
 
@@ -46,6 +47,7 @@ class AuditFile:
         check_modules: modules of somebody else's checks.
         ignore: patterns of check ids to leave out.
         overrides: per check id, `tolerance` and `gate` where the file sets them.
+        previous: the model that this one replaces, or None.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class AuditFile:
     ignore: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
     expected: tuple[Expectation, ...]
+    previous: PreviousModel | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +83,8 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
     path = Path(path)
     raw = parse(path)
     problems = [f"{shown_key(name)}: unknown table{nearest(name[:100], TABLES)}" for name in raw if name not in TABLES]
-    tables = {name: read_table(name, raw.get(name, {}), keys, problems) for name, keys in KEYS.items()}
+    given = {**raw, "model": without_previous(raw.get("model", {}))}
+    tables = {name: read_table(name, given.get(name, {}), keys, problems) for name, keys in KEYS.items()}
     modules = _modules(raw.get("checks", {}), problems)
     try:
         known = known_ids(modules, path.parent.resolve())
@@ -90,12 +94,18 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
     rename(raw, known, former_ids, path, problems)
     ignore, overrides = _checks(raw.get("checks", {}), known, problems)
     expected = _expected(raw.get("expected", []), known, problems)
-    _resolve_files(tables, path.parent, problems)
-    _fit_input(tables["model"], tables["input"], problems)
+    previous = read_previous(raw.get("model", {}), problems)
+    _resolve_files(tables, previous, path.parent, problems)
+    _fit_input(tables["input"], problems)
+    for where, model in _models(tables["model"], previous):
+        _fit_model(where, model, problems)
     _fit_data(tables["data"], raw["data"] if isinstance(raw.get("data"), dict) else (), problems)
+    data = tables["data"]
+    older = None if previous is None else PreviousModel.of(previous, tables["input"], data, problems)
+    if tables["claims"]["negative_flips"] is not None and previous is None:
+        problems.append("claims.negative_flips: needs the model to compare with, set [model.previous]")
     if problems:
         raise ConfigError(problems, printable(str(path)))
-    data = tables["data"]
     return AuditFile(
         path=path,
         model=ModelSource(**tables["model"], class_indices=data["class_indices"]),
@@ -108,6 +118,7 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
         ignore=ignore,
         overrides=overrides,
         expected=expected,
+        previous=older,
     )
 
 
@@ -142,7 +153,7 @@ def _load(file: AuditFile) -> AuditTarget:
     loaded = load(file.model, file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
-    return AuditTarget(
+    target = AuditTarget(
         name=file.name,
         model=loaded.model,
         classes=file.classes,
@@ -159,6 +170,7 @@ def _load(file: AuditFile) -> AuditTarget:
         expected=file.expected,
         source=str(file.path),
     )
+    return target if file.previous is None else load_previous(target, file.previous, images, folder)
 
 
 def _modules(raw: Any, problems: list[str]) -> tuple[str, ...]:
@@ -220,7 +232,14 @@ def _expected(raw: Any, known: Collection[str], problems: list[str]) -> tuple[Ex
     return tuple(entries)
 
 
-def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: list[str]) -> None:
+def _models(model: dict[str, Any], previous: dict[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
+    """The tables that name a model."""
+    return [("model", model)] + ([("model.previous", previous)] if previous is not None else [])
+
+
+def _resolve_files(
+    tables: dict[str, dict[str, Any]], previous: dict[str, Any] | None, folder: Path, problems: list[str]
+) -> None:
     """Turn the paths in the tables into absolute ones; what does not exist is a problem."""
 
     def resolve(key: str, value: str, what: str) -> Path:
@@ -233,11 +252,12 @@ def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: li
             problems.append(f"{key} = {shown(value)}: no {what} that can be read ({one_line(error)})")
         return path
 
-    model, data = tables["model"], tables["data"]
-    if model["weights"]:
-        model["weights"] = resolve("model.weights", model["weights"], "file")
-    if model["source"] and not model["source"].startswith(LIBRARIES) and not CALLABLE.fullmatch(model["source"]):
-        model["source"] = resolve("model.source", model["source"], "file")
+    data = tables["data"]
+    for where, model in _models(tables["model"], previous):
+        if model["weights"]:
+            model["weights"] = resolve(f"{where}.weights", model["weights"], "file")
+        if model["source"] and not model["source"].startswith(LIBRARIES) and not CALLABLE.fullmatch(model["source"]):
+            model["source"] = resolve(f"{where}.source", model["source"], "file")
     if data["metadata"]:
         data["metadata"] = resolve("data.metadata", data["metadata"], "file")
     for split in SPLITS:
@@ -245,8 +265,8 @@ def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: li
             data[split] = (resolve(f"data.{split}", data[split][0], "folder"), data[split][1])
 
 
-def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]) -> None:
-    """Whether the values of [model] and [input] fit each other."""
+def _fit_input(image: dict[str, Any], problems: list[str]) -> None:
+    """Whether the values of [input] fit each other."""
     for key in ("mean", "std"):
         if len(image[key]) not in (1, image["channels"]):
             problems.append(
@@ -258,10 +278,14 @@ def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]
         problems.append(
             f"input.resize = {image['resize']}: a crop of input.size = {list(image['size'])} does not fit into it"
         )
+
+
+def _fit_model(where: str, model: dict[str, Any], problems: list[str]) -> None:
+    """Whether the values of a model's table fit each other."""
     if isinstance(model["source"], Path):
         for key in ("arguments", "weights", "weights_key"):
             if model[key]:
-                problems.append(f"model.{key}: {model['source'].name} holds its own; leave them out")
+                problems.append(f"{where}.{key}: {model['source'].name} holds its own; leave them out")
 
 
 def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:

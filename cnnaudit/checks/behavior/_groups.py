@@ -65,11 +65,11 @@ def groups(
     """
     found = []
     for column, values in columns.items():
-        for value, members in _parts(values):
+        for value, members in parts(values):
             name = f"{column} = {value}"
-            everywhere = _group(name, correct, labels, members)
+            everywhere = group_of(name, correct, labels, members)
             present = np.unique(labels[members]) if members.sum() >= LEAST else labels[:0]
-            within = [_group(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
+            within = [group_of(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
             # a group of one class is the same whether its class is named or not
             found += [everywhere, *(within if sum(g is not None for g in within) > 1 else [])]
     return [group for group in found if group is not None]
@@ -112,7 +112,7 @@ def bounded(found: Sequence[Group], tolerance: float, confidence: float) -> list
     return rows
 
 
-def _group(
+def group_of(
     name: str, correct: np.ndarray, labels: np.ndarray, members: np.ndarray, label: int | None = None
 ) -> Group | None:
     """The group's comparison, or None where there is nothing inside or nothing to compare it with."""
@@ -134,7 +134,7 @@ def _of(labels: np.ndarray, label: int | None) -> np.ndarray:
     return np.ones(len(labels), dtype=bool) if label is None else labels == label
 
 
-def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Each value of a column, in words, and the images that have it."""
     values = np.asarray(values)
     numbers = _numbers(values)
