@@ -65,7 +65,7 @@ def gaussian_blur(
 
 def disk(radius: float, deviation: float) -> torch.Tensor:
     """A filled disk of sum 1, its edge smoothed by a Gaussian of 3 x 3 pixels (5 x 5 for a radius above 8)."""
-    half = min(math.ceil(radius) + 1, 8) if radius <= 8 else math.ceil(radius)
+    half = min(math.ceil(radius) + 2, 8) if radius <= 8 else math.ceil(radius)
     squares = torch.arange(-half, half + 1).double() ** 2
     filled = (squares[:, None] + squares[None, :] <= radius**2).double()
     smoothing = band_matrix(len(filled), gaussian(deviation, 1 if radius <= 8 else 2), mirrored_within)

@@ -37,16 +37,21 @@ def frost(images: torch.Tensor, setting: tuple[float, float], size: float, gener
 
 
 def ice(n: int, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
-    """Frost on a window, drawn: (n, height, width) in [0, 1], bright ridges that thin out in places.
+    """Frost on a window, drawn: (n, height, width) in [0, 1], needles of ice that thin out in places.
 
-    The publication takes crops of six photographs of frost, which are not part of this package; the ridges are those
-    of two plasma clouds, at a mean brightness of about .45.
+    The publication takes crops of six photographs of frost, which are not part of this package. Here points of noise
+    are drawn out in three random directions, over plasma clouds, at a mean brightness of about .45.
     """
-    side = max(height, width)
-    clouds = [plasma(n, side, decay, uniform(n, generator)) for decay in (1.6, 1.9, 2.2)]
-    ridges = torch.maximum(*((1 - (2 * cloud - 1).abs()) ** 4 for cloud in clouds[:2]))
-    thick = 0.25 + 0.5 * clouds[2] + 0.45 * ridges * clouds[2].sqrt()
-    return thick.clamp(0, 1)[:, :height, :width]
+    side, size = max(height, width), min(height, width) / 224
+    clouds = plasma(n, side, 1.7, uniform(n, generator))[:, :height, :width]
+    needles = torch.zeros(n, 1, height, width)
+    for _ in range(3):
+        points = (torch.rand((n, 1, height, width), generator=generator) < 0.015).float()
+        points = filters.zoom_in(points, max(2 * size, 1.0))
+        angles = 360 * torch.rand(n, generator=generator)
+        drawn = filters.motion(points, max(20 * size, 2.0), max(8 * size, 1.0), angles)
+        needles = torch.maximum(needles, drawn / drawn.amax((1, 2, 3), keepdim=True).clamp_min(1e-12))
+    return (0.25 + 0.35 * clouds + 0.6 * needles[:, 0].sqrt() * (0.3 + 0.7 * clouds)).clamp(0, 1)
 
 
 def fog(images: torch.Tensor, setting: tuple[float, float], size: float, generator: torch.Generator) -> torch.Tensor:

@@ -113,7 +113,7 @@ def _most_constant_codes(splits: list[_Split], common: Tensor) -> tuple[Tensor, 
 
 
 def _common(splits: list[_Split]) -> Tensor:
-    """The codes that are nobody's pattern: flat, plateaus that go on, those of a level that a tenth of all pixels have."""
+    """The codes that are nobody's pattern: flat, plateaus that go on or of a level that a tenth of all pixels have."""
     each = [torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits]
     counts = torch.stack(each).sum(dim=0).view(2, LEVELS).sum(dim=0)
     often = torch.nonzero(counts > BACKGROUND * sum(split.codes.numel() for split in splits)).flatten()

@@ -15,8 +15,18 @@ from cnnaudit.cues.excess import excess
 from cnnaudit.cues.fill import filled
 from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.protocol import PlacedCue, check_images, check_pair, gray
+from cnnaudit.cues.search import (
+    PASSES,
+    Candidate,
+    Halves,
+    Prepared,
+    Search,
+    Trial,
+    judged_classes,
+    nobody,
+    search_classes,
+)
 from cnnaudit.cues.window import NEAR
-from cnnaudit.cues.search import PASSES, Candidate, Halves, Search, Trial, judged_classes, nobody, search_classes
 
 #: Side of a patch in pixels.
 SIDE = 5
@@ -163,6 +173,19 @@ def search_patches(
     Raises:
         UnsupportedError: images smaller than the patch, or fewer than two classes with images enough to compare.
     """
+    prepared = prepare_patches(train, validation, classes, tolerance, rng, confidence)
+    return confirm_patches(model, prepared, rng, passes=passes, confidence=confidence)
+
+
+def prepare_patches(
+    train: Sample,
+    validation: Sample,
+    classes: int,
+    tolerance: float,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Prepared:
+    """The first step of `search_patches`, which asks no model."""
     _check_size(train.images)
     train, validation, not_judged = judged_classes(train, validation, classes)
     halves = Halves.of(train, validation, rng)
@@ -175,14 +198,19 @@ def search_patches(
         patch = shared[k].patch if k in shared else None
         carriers = patch.carriers if patch else nobody
         candidates[k] = Candidate(excess(carriers, halves.confirm, k, joint, confidence), carriers, patch)
+    return Prepared(halves, candidates, not_judged, tolerance)
 
-    def propose(candidate: Candidate, trial: Trial) -> tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]:
+
+def confirm_patches(
+    model: Model, prepared: Prepared, rng: np.random.Generator, *, passes: int = PASSES, confidence: float = 0.95
+) -> Search:
+    """The other steps of `search_patches`."""
+
+    def propose(candidate: Candidate, trial: Trial | None) -> tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]:
         assert isinstance(candidate.pattern, Patch)  # a class without one is cleared by its constancy
         return candidate.pattern, ()
 
-    start = model.passes
-    found, why = search_classes(model, halves, candidates, tolerance, propose, rng, passes, confidence)
-    return Search(found, {**not_judged, **why}, model.passes - start, candidates, halves)
+    return search_classes(model, prepared, propose, rng, passes, confidence)
 
 
 def _check_size(images: Tensor) -> None:

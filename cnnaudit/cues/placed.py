@@ -141,6 +141,7 @@ def _asked(
                 left = left[answers == wanted]
             counts[number] += len(left)
     refuse_few(int(counts[0]), f"images within {passes} forward passes", cue, class_index)
+    refuse_few(int(counts[0] - counts[1] + counts[2]), "images whose prediction can move", cue, class_index)
     return counts
 
 

@@ -12,7 +12,18 @@ from cnnaudit.cues.excess import excess
 from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.pattern import EXACT, Pattern
 from cnnaudit.cues.protocol import PlacedCue
-from cnnaudit.cues.search import PASSES, TRIAL, Candidate, Halves, Search, Trial, judged_classes, nobody, search_classes
+from cnnaudit.cues.search import (
+    PASSES,
+    TRIAL,
+    Candidate,
+    Halves,
+    Prepared,
+    Search,
+    Trial,
+    judged_classes,
+    nobody,
+    search_classes,
+)
 from cnnaudit.cues.window import Window, largest_side, window_around, window_grid
 
 _NEAR = 2  # places of the grid that are tried on each side of the constant place
@@ -33,10 +44,10 @@ def search_windows(
     """Which window of the image gives a class away and moves predictions to it, for every class.
 
     1. On half of the training images: the pattern that each class shares most, `constancy`. On the other half and the
-       validation images: how constant it is, `excess`. Classes within `tolerance` are cleared by it alone; of the others the ten most constant are
-       searched, as far as the model's budget reaches.
+       validation images: how constant it is, `excess`. Classes within `tolerance` are cleared by it alone; of the
+       others the ten most constant are searched, as far as the model's budget reaches.
     2. On the search half: the window of the pattern, then a grid around it and over the image, of the largest size
-       that covers at most 5 % of the image, each with 12 recipients, as far as a sixth of the forward passes reaches.
+       that covers at most 5 % of the image, each with 12 recipients, as far as a twelfth of the forward passes reaches.
     3. On the other half and all validation images: gain and loss (`given`, `removed`) of the window that most
        recipients followed.
 
@@ -44,7 +55,7 @@ def search_windows(
 
     Args:
         model: its budget is respected.
-        passes: forward passes of one class, of which the search takes a sixth.
+        passes: forward passes of one class; of a budget each class has an equal part, of at least a third of these.
         train: donors. validation: recipients.
         classes: K.
         tolerance: of constancy.
@@ -52,8 +63,20 @@ def search_windows(
     Raises:
         UnsupportedError: images too small for a window, or fewer than two classes with images enough to compare.
     """
-    height, width = train.images.shape[2:]
-    side = largest_side(height, width)
+    prepared = prepare_windows(train, validation, classes, tolerance, rng, confidence)
+    return confirm_windows(model, prepared, rng, passes=passes, confidence=confidence)
+
+
+def prepare_windows(
+    train: Sample,
+    validation: Sample,
+    classes: int,
+    tolerance: float,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Prepared:
+    """The first step of `search_windows`, which asks no model."""
+    largest_side(*train.images.shape[2:])
     train, validation, not_judged = judged_classes(train, validation, classes)
     halves = Halves.of(train, validation, rng)
     donors, recipients = halves.search
@@ -68,15 +91,22 @@ def search_windows(
         pattern = measured.patterns.get(k)
         carriers = pattern.carriers if pattern else nobody
         candidates[k] = Candidate(excess(carriers, halves.confirm, k, joint, confidence), carriers, pattern)
+    return Prepared(halves, candidates, not_judged, tolerance, measured.maps)
 
-    def propose(candidate: Candidate, trial: Trial) -> tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]:
+
+def confirm_windows(
+    model: Model, prepared: Prepared, rng: np.random.Generator, *, passes: int = PASSES, confidence: float = 0.95
+) -> Search:
+    """The other steps of `search_windows`."""
+    height, width = prepared.halves.search_donors.images.shape[2:]
+    side = largest_side(height, width)
+
+    def propose(candidate: Candidate, trial: Trial | None) -> tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]:
         assert isinstance(candidate.pattern, Pattern)  # a class without one is cleared by its constancy
-        found = extent(candidate.pattern, halves.search_donors, side)
-        return _best_window(found, candidate.pattern, side, height, width, trial)
+        found = extent(candidate.pattern, prepared.halves.search_donors, side)
+        return (found, ()) if trial is None else _best_window(found, candidate.pattern, side, height, width, trial)
 
-    start = model.passes
-    found, why = search_classes(model, halves, candidates, tolerance, propose, rng, passes, confidence)
-    return Search(found, {**not_judged, **why}, model.passes - start, candidates, halves, measured.maps)
+    return search_classes(model, prepared, propose, rng, passes, confidence)
 
 
 def extent(pattern: Pattern, sample: Sample, side: int) -> Window:
@@ -114,9 +144,7 @@ def _best_window(
     offsets = sorted(product(range(-_NEAR, _NEAR + 1), repeat=2), key=lambda at: max(map(abs, at)))
     near = [window_around(row + step * down, column + step * right, side, height, width) for down, right in offsets]
     windows = list(dict.fromkeys([found, *near, *window_grid(height, width, side)]))[: trial.windows]
-    if not windows:
-        return found, ()
     tried = tuple((window, trial.followed(window)) for window in windows)
     best, share = max(tried, key=lambda pair: pair[1])
-    # The best of many draws is high by chance: another place must beat the constant one by two recipients of twelve.
-    return (best if share > tried[0][1] + 2 / TRIAL else windows[0]), tried
+    # The best of many draws is high by chance: another place must beat the constant one by four recipients of twelve.
+    return (best if share > tried[0][1] + 4 / TRIAL else windows[0]), tried

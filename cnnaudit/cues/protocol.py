@@ -38,7 +38,7 @@ class Cue(Protocol):
 
 @runtime_checkable
 class PlacedCue(Cue, Protocol):
-    """A cue with a place: it can be filled from what surrounds it, and has a control where there are only two classes."""
+    """A cue with a place, which can be filled from what surrounds it and has a control where there are two classes."""
 
     def erase(self, images: Tensor) -> Tensor:
         """The images with the cue's place filled from the pixels around it."""

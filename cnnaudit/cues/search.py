@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ MOST_CLASSES = 10
 #: Recipients of one window in the search, and the most windows that are tried for one class.
 TRIAL = 12
 MOST_WINDOWS = 25
-#: Forward passes of one class; with many classes each has fewer, down to a third.
-PASSES = 600
+#: The search of windows takes at most a twelfth of the forward passes: what is left must decide.
+PART = 12
+#: Forward passes of one class without a budget. A budget is shared evenly, each class with at least a third of these.
+PASSES = 450
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Found:
         effect: its gain on that half; None where the class was cleared.
         removed: its loss there, of images that carry the pattern; None where the class was cleared or has too few.
         tried: what was tried on the search half, and the share of recipients that followed.
+        note: why the class was cleared, where it was not by its constancy.
     """
 
     class_index: int
@@ -46,6 +49,7 @@ class Found:
     effect: Effect | None = None
     removed: Effect | None = None
     tried: tuple[tuple[PlacedCue, float], ...] = ()
+    note: str = ""
 
     @property
     def use(self) -> tuple[float, float, float]:
@@ -75,6 +79,17 @@ class Search:
     candidates: Mapping[int, Candidate]
     halves: Halves
     maps: Tensor | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: per class whether its pattern is there and used."""
+        from cnnaudit.core.notebook import table_html
+
+        columns = ["class", "constancy", "elsewhere", "used", "from", "to", "not judged"]
+        rows: list[list[object]] = [
+            [k, found.constancy.share, found.constancy.elsewhere, *found.use, None] for k, found in self.found.items()
+        ]
+        rows += [[k, None, None, None, None, None, reason] for k, reason in self.not_judged.items()]
+        return table_html(columns, sorted(rows, key=lambda row: int(str(row[0]))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +139,37 @@ class Halves:
 
 
 @dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is known before a model is asked.
+
+    Attributes:
+        halves: the images of the search and of the confirmation.
+        candidates: what each class shares most, by class.
+        not_judged: why a class was not judged, by class.
+        tolerance: of constancy.
+        maps: constancy of single pixels by class, (K, h, w); None of patches anywhere.
+        cleared: why a class need not be searched though it is constant, by class.
+    """
+
+    halves: Halves
+    candidates: Mapping[int, Candidate]
+    not_judged: Mapping[int, str]
+    tolerance: float
+    maps: Tensor | None = None
+    cleared: Mapping[int, str] = field(default_factory=dict)
+
+    def judged(self) -> list[int]:
+        """The classes, the most constant first. Of two only that one: gain for one is loss for the other."""
+        order = sorted(self.candidates, key=lambda k: -self.candidates[k].constancy.value)
+        return order[: 1 if len(order) == 2 else None]
+
+    def beyond(self) -> list[int]:
+        """Those whose constancy may be beyond the tolerance."""
+        constant = (k for k in self.judged() if self.candidates[k].constancy.high > self.tolerance)
+        return [k for k in constant if k not in self.cleared]
+
+
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A few recipients of other classes, none predicted the class, with donors that carry its pattern."""
 
@@ -139,7 +185,7 @@ class Trial:
         return float((after.argmax(axis=1) == self.class_index).mean())
 
 
-Propose = Callable[[Candidate, "Trial"], tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]]
+Propose = Callable[[Candidate, "Trial | None"], tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]]
 
 
 def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sample, Sample, dict[int, str]]:
@@ -166,25 +212,24 @@ def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sam
 
 def search_classes(
     model: Model,
-    halves: Halves,
-    candidates: Mapping[int, Candidate],
-    tolerance: float,
+    prepared: Prepared,
     propose: Propose,
     rng: np.random.Generator,
     passes: int,
     confidence: float,
-) -> tuple[dict[int, Found], dict[int, str]]:
-    """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged.
-
-    Of two classes only the more constant is asked: gain for one is loss for the other.
-    """
-    order = sorted(candidates, key=lambda k: -candidates[k].constancy.value)[: 1 if len(candidates) == 2 else None]
-    found = {k: Found(k, candidates[k].constancy) for k in order if candidates[k].constancy.high <= tolerance}
-    beyond = [k for k in order if k not in found]
+) -> Search:
+    """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged."""
+    candidates, halves, start = prepared.candidates, prepared.halves, model.passes
+    beyond = prepared.beyond()
+    found = {
+        k: Found(k, candidates[k].constancy, note=prepared.cleared.get(k, ""))
+        for k in prepared.judged()
+        if k not in beyond
+    }
     each, reached = _shared(passes, min(len(beyond), MOST_CLASSES), model.left)
     # A class fails by its gain or its loss; it passes where neither is beyond, which needs no correction.
     bounds = {"confidence": 1 - (1 - confidence) / (2 * max(reached, 1)), "high_confidence": confidence}
-    not_judged = {}
+    not_judged = dict(prepared.not_judged)
     for number, k in enumerate(beyond):
         value = f"constancy {candidates[k].constancy.value:.2f}"
         if number >= MOST_CLASSES:
@@ -194,19 +239,21 @@ def search_classes(
         else:
             try:
                 end = model.passes + each
-                cue, tried = propose(candidates[k], _trial(model, k, candidates[k], halves, each, rng))
+                windows = min(MOST_WINDOWS, each // (PART * TRIAL))
+                trial = _trial(model, k, candidates[k], halves, windows, rng) if windows > 1 else None
+                cue, tried = propose(candidates[k], trial)
                 found[k] = _confirmed(model, k, candidates[k], cue, halves, end - model.passes, bounds, rng, tried)
             except UnsupportedError as error:
                 not_judged[k] = f"{value}; {error}"
-    return found, not_judged
+    return Search(found, not_judged, model.passes - start, candidates, halves, prepared.maps)
 
 
 def _shared(passes: int, classes: int, left: int | None) -> tuple[int, int]:
-    """Forward passes for each of so many classes, at least a third of `passes`, and how many of them that reaches."""
+    """Forward passes for each of so many classes, and how many of them the budget reaches with a third of `passes`."""
     if left is None or not classes:
         return passes, classes
     reached = min(classes, 3 * left // passes)
-    return (min(passes, left // reached) if reached else passes // 3), reached
+    return (left // reached if reached else passes // 3), reached
 
 
 def _confirmed(
@@ -240,9 +287,9 @@ def _confirmed(
 
 
 def _trial(
-    model: Model, class_index: int, candidate: Candidate, halves: Halves, passes: int, rng: np.random.Generator
+    model: Model, class_index: int, candidate: Candidate, halves: Halves, windows: int, rng: np.random.Generator
 ) -> Trial:
-    """Twelve recipients and as many donors from the search half, and how many windows the budget lets them try."""
+    """Twelve recipients and as many donors from the search half, for so many windows."""
     rows = np.flatnonzero(halves.search_donors.labels == class_index)
     rows = rows[candidate.carriers(halves.search_donors.part(rows).images).cpu().numpy()]
     if len(rows) < FEWEST:
@@ -255,8 +302,7 @@ def _trial(
     if not len(elsewhere):
         raise UnsupportedError(f"every image of the search half is predicted {class_index}")
     donors = halves.search_donors.part(np.resize(rng.permutation(rows), len(elsewhere)))
-    # A sixth of the forward passes: what is left must decide.
-    return Trial(model, class_index, recipients.part(elsewhere), donors, min(MOST_WINDOWS, passes // (6 * TRIAL)))
+    return Trial(model, class_index, recipients.part(elsewhere), donors, windows)
 
 
 def nobody(images: Tensor) -> Tensor:

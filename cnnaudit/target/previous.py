@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ def read_previous(model: Any, problems: list[str]) -> dict[str, Any] | None:
 
 
 def load_previous(target: AuditTarget, previous: PreviousModel, images: torch.Tensor, folder: Path) -> AuditTarget:
-    """The target with its previous model, asked for a first answer to two images.
+    """The previous model with the target's data, asked for a first answer to two images.
 
     Args:
         folder: the audit file's.
@@ -95,7 +95,7 @@ def load_previous(target: AuditTarget, previous: PreviousModel, images: torch.Te
     except AuditError as error:
         key = rf"\bmodel\.(?=(?:{'|'.join(KEYS['model'])})\b)"  # messages speak of [model]
         raise type(error)(f"[{WHERE}]: {re.sub(key, f'{WHERE}.', str(error))}") from error
-    older = AuditTarget(
+    return AuditTarget(
         name=previous.model.name,
         model=loaded.model,
         classes=target.classes,
@@ -104,7 +104,6 @@ def load_previous(target: AuditTarget, previous: PreviousModel, images: torch.Te
         device=loaded.device,
         batch_size=previous.model.batch_size,
     )
-    return replace(target, previous=older)
 
 
 def _class_indices(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def chance(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     statistic="share of the accuracy above chance that is kept under corruption",
     unit="1: all of it, 0: none",
     direction="at_least",
-    tolerance=0.5,
+    tolerance=0.3,
     gate=partial(is_claimed, claim="corruption_accuracy"),
     remedy="Train with augmentation (AugMix, or noise, blur and JPEG of random strength), other corruptions than the "
     "ones that are tested, and look at the pictures of the worst one.",
@@ -122,7 +122,8 @@ def corruption(context: CheckContext) -> Finding:
     images. With `claims.corruption_accuracy` the mean accuracy itself is judged, with an exact interval for the number
     of images.
 
-    Tolerance without a claim: TOLERANCE
+    Tolerance without a claim: 60 ordinary networks keep .63 and more, MobileNetV2 on photographs .41 (interval .37 to
+    .46), ResNet-50 as published about .51; a model that goes by a difference of 1/255 keeps about .2.
     """
     from cnnaudit.checks.behavior.corruption_figures import by_corruption, figures
 
@@ -142,7 +143,7 @@ def corruption(context: CheckContext) -> Finding:
     accuracy, n = float(correct.mean()), len(np.unique(found.image))
     rows = by_corruption(found, correct, context.confidence)
     worst = rows[0]
-    details = {
+    details: dict[str, Any] = {
         "n": n,
         "summary": f"Of an accuracy of {right.mean():.3f}, {accuracy:.3f} is left on average over 15 corruptions at "
         f"five severities ({len(correct):,} corrupted images): {kept:.2f} of what is above chance. The worst is "
@@ -190,33 +191,33 @@ def _kept(
     return share(rows), interval
 
 
-def tagged(seed: int, step: int, by_tag: bool) -> AuditTarget:
+def tagged(seed: int, side: int, by_tag: bool) -> AuditTarget:
     """Digits with a gray corner whose brightness names the class, for a model that goes by it, or by the digit.
 
     Args:
-        step: how much brighter the corner is from one class to the next, in 1/255.
+        side: of the corner, in pixels; it is brighter by 1/255 from one class to the next.
         by_tag: whether the model reads the corner; else it is a LeNet trained on digits without it.
     """
     from cnnaudit.target import AuditTarget
 
     images, labels, classes = sampled("digits", "validation", seed)
     images = images.copy()
-    images[:, :, :_TAG, :_TAG] = ((_DARKEST + step * labels) / 255)[:, None, None, None]
-    model = _reads_tag(step, len(classes)) if by_tag else trained_lenet("digits", seed)
+    images[:, :, :side, :side] = ((_DARKEST + labels) / 255)[:, None, None, None]
+    model = _reads_tag(side, len(classes)) if by_tag else trained_lenet("digits", seed)
     return AuditTarget.from_arrays("tagged digits", model, {"validation": (images, labels)}, classes)
 
 
-_TAG, _DARKEST = 5, 100  # pixels of the corner; its brightness for the first class, in 1/255
+_DARKEST = 100  # brightness of the corner for the first class, in 1/255
 
 
-def _reads_tag(step: int, classes: int) -> nn.Module:
+def _reads_tag(side: int, classes: int) -> nn.Module:
     """Answers the class whose brightness is nearest to that of the corner."""
     import torch
     from torch import nn
 
     class ReadsTag(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            read = (images[:, :, :_TAG, :_TAG].mean((1, 2, 3)) * 255 - _DARKEST) / step
+            read = images[:, :, :side, :side].mean((1, 2, 3)) * 255 - _DARKEST
             return -(read[:, None] - torch.arange(classes, device=images.device)).abs()
 
     return ReadsTag()
@@ -224,10 +225,10 @@ def _reads_tag(step: int, classes: int) -> nn.Module:
 
 PLANTS = [
     Plant(
-        f"goes by a corner that is {step}/255 brighter from class to class",
-        partial(tagged, step=step, by_tag=True),
-        partial(tagged, step=step, by_tag=False),
+        f"goes by a corner of {side} x {side} pixels, 1/255 brighter from class to class",
+        partial(tagged, side=side, by_tag=True),
+        partial(tagged, side=side, by_tag=False),
     )
-    for step in (1, 4)
+    for side in (2, 5)
 ]
 POPULATIONS = [*ordinary(seeds=60)]

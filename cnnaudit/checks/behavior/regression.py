@@ -125,7 +125,7 @@ def regression(context: CheckContext) -> Finding:
             Location(1.0, class_name=context.target.classes[labels[row]], image=name)
             for row, name in zip(flipped[:LISTED], names)
         ],
-        evidence=figures(context, images, (labels, before, now), rows, (flipped, names)),
+        evidence=figures(context, images, (labels, now), rows, (flipped, names)),
     )
 
 

@@ -23,17 +23,17 @@ SHOWN = 12
 def figures(
     context: CheckContext,
     images: torch.Tensor,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    answers: tuple[np.ndarray, np.ndarray],
     rows: Sequence[Change],
     flipped: tuple[np.ndarray, Sequence[str]],
 ) -> list[Evidence]:
     """Pictures of the images that became wrong, the surest mistakes first; all of them, and the groups, as tables.
 
     Args:
-        answers: labels, predictions of the previous model and of this one, each (n,).
+        answers: labels and predictions of this model, each (n,).
         flipped: positions in the sample of the images that became wrong, and their names.
     """
-    classes, (labels, before, now) = context.target.classes, answers
+    classes, (labels, now) = context.target.classes, answers
     confidence = context.predictions("validation").softmax(1).max(1).values.numpy()
     order = np.argsort(-confidence[flipped[0]], kind="stable")
     places, names = flipped[0][order], [flipped[1][k] for k in order]

@@ -62,13 +62,13 @@ def kernel(features: list[np.ndarray], split: np.ndarray) -> np.ndarray:
         split: which split each image is of, (n,). Features are standardized within a split: a network's features are
             larger on the images that it was trained on.
     """
-    from scipy.spatial.distance import pdist, squareform
+    from sklearn.metrics.pairwise import euclidean_distances
 
     total = np.zeros((len(split), len(split)))
     for kind in features:
-        squared = pdist(_standardized(kind, split), "sqeuclidean")
-        typical = float(np.median(squared)) if len(squared) else 0.0
-        total += np.exp(-squareform(squared) / (typical or 1.0))
+        squared = euclidean_distances(_standardized(kind, split), squared=True)
+        typical = float(np.median(squared))
+        total += np.exp(-squared / (typical or 1.0))
     return total / len(features)
 
 

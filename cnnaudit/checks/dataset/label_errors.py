@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.dataset._clean_targets import DIGITS, clean_populations, digit_splits, fitted_target
-from cnnaudit.checks.dataset._contradictions import Contradictions, contradictions, held_out_probabilities
+from cnnaudit.checks.dataset._contradictions import LEAST_SKILL, Contradictions, contradictions, held_out_probabilities
 from cnnaudit.checks.dataset._features import affordable, kernel, looks
 from cnnaudit.checks.dataset._small_images import image_name, small_images
 from cnnaudit.core import evidence
@@ -23,6 +23,7 @@ from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import generator
+from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -63,8 +64,8 @@ class Asked:
     gate=False,
     remedy="Look through the listed images, the most suspect first, and correct or remove those whose label is wrong, "
     "first of all in validation: there they falsify every number. Then train and audit again.",
-    reference="Northcutt, Jiang and Chuang (2021), Confident learning; Northcutt, Athalye and Mueller (2021), Pervasive "
-    "label errors in test sets",
+    reference="Northcutt, Jiang and Chuang (2021), Confident learning; Northcutt, Athalye and Mueller (2021), "
+    "Pervasive label errors in test sets",
 )
 def label_errors(context: CheckContext) -> Finding:
     """Share of labels that a held-out probe contradicts where it is surest, less what is the probe's own fault.
@@ -78,6 +79,9 @@ def label_errors(context: CheckContext) -> Finding:
 
     At quick 1,000 images of each split are read, 250 where they are larger than 128 x 128. Labels that are wrong in the
     same way everywhere, in both splits, cannot be told from right ones.
+
+    Tolerance: of 40 clean targets the largest low bound is .005; with 20 % of the labels replaced it is .068 and more
+    on digits. Small networks on CIFAR-10 are inconclusive with 10 % wrong, and half of them with 20 %.
     """
     asked = _ask(context)
     found, classes = asked.found, context.target.classes
@@ -107,7 +111,7 @@ def label_errors(context: CheckContext) -> Finding:
 def _ask(context: CheckContext) -> Asked:
     """The probe's answers for a sample of both splits."""
     target, most = context.target, affordable(context)
-    rows = {split: target.draw(split, most, context.seed) for split in ("train", "validation") if split in target.splits}
+    rows = {split: target.draw(split, most, context.seed) for split in LABELED if split in target.splits}
     labels = {split: np.asarray(target.split(split).labels)[drawn] for split, drawn in rows.items()}
     counts = np.array([np.bincount(of, minlength=len(target.classes)) for of in labels.values()])
     kept = np.flatnonzero((counts >= FEWEST).all(axis=0))
@@ -180,6 +184,8 @@ def _summary(
             f" Of the images that look like '{classes[worst]}' about {shares[worst][0]:.0%} carry another label, most "
             f"often '{classes[label]}'."
         )
+    if found.skill() < LEAST_SKILL:
+        text += " The probe knows too little of these classes to tell wrong labels from its own mistakes."
     if asked.small:
         names = ", ".join(f"'{classes[k]}'" for k in asked.small[:5])
         text += f" Not judged: {len(asked.small)} classes with fewer than {FEWEST} images in a split ({names})."
@@ -237,34 +243,41 @@ def uniform(labels: np.ndarray, rng: np.random.Generator, share: float) -> np.nd
 
 
 def one_class(labels: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
-    """That share of the class 3 labeled as 5."""
-    return np.where((labels == 3) & (rng.random(len(labels)) < share), 5, labels)
+    """That share of the class 3 labeled as 2."""
+    return np.where((labels == 3) & (rng.random(len(labels)) < share), 2, labels)
 
 
 def exchange(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """3 and 5 named for each other."""
-    return np.where(labels == 3, 5, np.where(labels == 5, 3, labels))
+    """2 and 3 named for each other."""
+    return np.where(labels == 3, 2, np.where(labels == 2, 3, labels))
 
 
-def relabeled_digits(seed: int, relabel: Relabel | None, splits: tuple[str, ...] = ("train", "validation")) -> AuditTarget:
+def relabeled_digits(
+    seed: int, relabel: Relabel | None, splits: tuple[str, ...] = LABELED, classes: int = 10
+) -> AuditTarget:
     """Digits, some with another label, and a model fitted to what the training labels say."""
-    parts = digit_splits(seed)
-    for split in splits if relabel else ():
-        images, labels = parts[split]
-        parts[split] = (images, relabel(labels, generator("planted", seed, "relabel", split)))
-    return fitted_target("relabeled digits", parts, DIGITS)
+    parts = {}
+    for split, (images, labels) in digit_splits(seed).items():
+        rows = np.flatnonzero(labels < classes)[:600]
+        given = labels[rows]
+        if relabel and split in splits:
+            given = relabel(given, generator("planted", seed, "relabel", split))
+        parts[split] = (images[rows], given)
+    return fitted_target("relabeled digits", parts, DIGITS[:classes])
 
 
-_TWIN = partial(relabeled_digits, relabel=None)
+_TEN, _FIVE = (partial(relabeled_digits, relabel=None, classes=classes) for classes in (10, 5))
 PLANTS = [
-    Plant("20 % of the labels replaced", partial(relabeled_digits, relabel=partial(uniform, share=0.2)), _TWIN),
+    Plant("20 % of the labels replaced", partial(relabeled_digits, relabel=partial(uniform, share=0.2)), _TEN),
     Plant(
-        "half of one class labeled as another", partial(relabeled_digits, relabel=partial(one_class, share=0.5)), _TWIN
+        "40 % of one class of five labeled as another",
+        partial(relabeled_digits, relabel=partial(one_class, share=0.4), classes=5),
+        _FIVE,
     ),
     Plant(
         "two classes exchanged in validation",
         partial(relabeled_digits, relabel=exchange, splits=("validation",)),
-        _TWIN,
+        _TEN,
     ),
 ]
 POPULATIONS = clean_populations()
