@@ -102,7 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     add("audit", audit.HELP, audit.add_arguments, audit.run)
     add("accept", "add the failures of the last report to the audit file as expected", _accept_arguments, _accept)
     add("report", "print a report.json and write its Markdown, HTML and SARIF again", _report_arguments, _report)
-    add("compare", "show what changed between two reports; status 1 if worse", _compare_arguments, _compare)
+    add(
+        "compare",
+        "show what changed between two reports, and which images became wrong; status 1 if something got worse (a gate "
+        "newly fails, a check newly crashes, more images became wrong than claims.negative_flips allows), a report is "
+        "incomplete, or the newer one lost checks",
+        _compare_arguments,
+        _compare,
+    )
     for name, page in _pages():
         add(name, page.HELP, page.add_arguments, page.run)
     add("completion", completion.HELP, completion.add_arguments, completion.run)

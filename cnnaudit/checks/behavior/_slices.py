@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnaudit.checks.behavior._groups import Group, group_of
 
-SHARE = 0.08  # of the first half that a group holds at least
+SHARE = 0.1  # of the first half that a group holds at least
 FEWEST = 8  # images of a group in the first half
 LEAVES = 4
 COMPONENTS = 10

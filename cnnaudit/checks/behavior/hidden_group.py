@@ -47,7 +47,7 @@ def hidden_group(context: CheckContext) -> Finding:
     most errors beyond those of its classes; the second half, which had no say, gives the gap, its interval (Newcombe
     1998, from the exact intervals inside and outside) and an exact test. The tree sees random-filter features and
     hand-made ones (brightness, contrast, edges, color), not the model's: those hold its answer, and a leaf of them is
-    often no more than 'looks like another class'. One group is asked about, of at least 8 % of the images; smaller
+    often no more than 'looks like another class'. One group is asked about, of at least a tenth of the images; smaller
     ones, and several at once, are not told apart.
 
     TOLERANCE
@@ -110,28 +110,31 @@ def _reads(found: Slice, counted: dict[str, np.ndarray]) -> str:
     return f" Its images have {words} than the others."
 
 
-def turned(seed: int, source: str, share: float, bad: bool) -> AuditTarget:
-    """Images some of which, of every class and at random, are turned by a quarter where they are bad.
+def spoiled(seed: int, source: str, how: str, share: float, bad: bool) -> AuditTarget:
+    """Images some of which, of every class and at random, are turned by a quarter or made negative where `bad`.
 
     Args:
-        share: of the images that are turned.
+        how: `turned` or `negative`.
+        share: of the images that are changed.
     """
     from cnnaudit.target import AuditTarget
 
     images, labels, classes = sampled(source, "validation", seed)
-    chosen = generator("planted", seed, "turned").random(len(labels)) < share
-    turned = np.rot90(images, axes=(2, 3))
-    given = np.where((chosen & bad)[:, None, None, None], turned, images)
+    chosen = (generator("planted", seed, "spoiled").random(len(labels)) < share) & bad
+    changed = np.rot90(images, axes=(2, 3)) if how == "turned" else 1 - images
+    given = np.where(chosen[:, None, None, None], changed, images)
     return AuditTarget.from_arrays(source, fitted_readout(source, seed), {"validation": (given, labels)}, classes)
 
 
+_PLANTED = (("digits", "turned", 0.25), ("digits", "turned", 0.15))
+if "mnist" in real.names():
+    _PLANTED += (("mnist", "negative", 0.4), ("mnist", "negative", 0.25))
 PLANTS = [
     Plant(
-        f"{share:.0%} of the images of {source} are turned by a quarter",
-        partial(turned, source=source, share=share, bad=True),
-        partial(turned, source=source, share=share, bad=False),
+        f"{share:.0%} of the images of {source} are {how}",
+        partial(spoiled, source=source, how=how, share=share, bad=True),
+        partial(spoiled, source=source, how=how, share=share, bad=False),
     )
-    for source in ("digits", *(name for name in ("mnist",) if name in real.names()))
-    for share in (0.25, 0.15)
+    for source, how, share in _PLANTED
 ]
 POPULATIONS = [*ordinary(seeds=40)]
