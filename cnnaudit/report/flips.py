@@ -68,11 +68,11 @@ class Flips:
     def sentence(self) -> str:
         """The numbers in words."""
         lost, low, high = len(self.flipped), *(number(bound, "share") for bound in self.interval)
-        drop = tuple(number(bound, "share") for bound in paired_drop_interval(lost, self.gained, self.images, LEVEL))
+        low_drop, high_drop = paired_drop_interval(lost, self.gained, self.images, LEVEL)
         text = (
             f"Of {plural(self.images, 'image')} in both reports (of {self.of:,}), {lost:,} became wrong "
-            f"({number(self.share, 'share')}, {low} to {high}) and {self.gained:,} right: the accuracy fell by "
-            f"{number((lost - self.gained) / self.images, 'share')} ({drop[0]} to {drop[1]})."
+            f"({number(self.share, 'share')}, {low} to {high}) and {self.gained:,} right: the accuracy changed by "
+            f"{_signed((self.gained - lost) / self.images)} ({_signed(-high_drop)} to {_signed(-low_drop)})."
         )
         worse = [(name, counts) for name, counts in self.by_class.items() if self._significant(counts)]
         named = "; ".join(f"{name}, {wrong} of {n} wrong and {right} right" for name, (n, wrong, right) in worse[:3])
@@ -171,6 +171,11 @@ def _another_input(a: Report, b: Report) -> str:
         if old != new:
             return f": input.{key} was {_shown(old)} and is {_shown(new)}, so that the pixels differ"
     return ": other data, another seed, or another profile"
+
+
+def _signed(share: float) -> str:
+    """A change of a share, with its sign."""
+    return ("+" if share > 0 else "") + number(share, "share")
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,23 @@ from cnnaudit.report import load_report, write_card, write_report
 from cnnaudit.report.card import card, yaml_text
 
 yaml = pytest.importorskip("yaml", reason="PyYAML parses the front matter")
-AWKWARD = ["yes", "1e3", "a: b", "- x", "#", '"', "'", "\\", "\\x41", "a\nb", "---", "é漢😀", "\x85\u2028\ufeff\u202e", "{}", ""]
+AWKWARD = [
+    "yes",
+    "1e3",
+    "a: b",
+    "- x",
+    "#",
+    '"',
+    "'",
+    "\\",
+    "\\x41",
+    "a\nb",
+    "---",
+    "é漢😀",
+    "\x85\u2028\ufeff\u202e",
+    "{}",
+    "",
+]
 
 
 def front(text):

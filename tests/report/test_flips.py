@@ -106,6 +106,7 @@ def test_the_class_that_lost_is_named():
     now = np.where((labels == 2) & (np.arange(120) < 60), 0, labels)
     found = flips(seen(range(120), labels, labels), seen(range(120), labels, now))
     assert "Significantly worse: ant, 20 of 40 wrong and 0 right." in found.sentence
+    assert "the accuracy changed by -16.7% (" in found.sentence
     assert "Significantly" not in flips(seen(range(120), labels, labels), seen(range(120), labels, labels)).sentence
 
 

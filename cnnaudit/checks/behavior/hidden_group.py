@@ -50,7 +50,11 @@ def hidden_group(context: CheckContext) -> Finding:
     often no more than 'looks like another class'. One group is asked about, of at least a tenth of the images; smaller
     ones, and several at once, are not told apart.
 
-    TOLERANCE
+    The tolerance is that of `behavior.worst_group`. None of 40 ordinary networks fails; a seventh of the images or
+    more, turned or negative, are found in digits and MNIST in 39 of 40. Power depends on what the group looks like:
+    of 99 groups planted in 24 ordinary networks on MNIST, Fashion-MNIST and CIFAR-10 (turned by a quarter, darkened
+    or negative; a seventh to a quarter of all images, or half of a class) that cost more than .4 accuracy, 76 fail
+    and 2 pass; on CIFAR-10 alone 12 of 26 fail.
     """
     from cnnaudit.checks.behavior.hidden_group_figures import figures
     from cnnaudit.checks.random_filters import filter_features
