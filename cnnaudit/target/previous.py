@@ -110,7 +110,8 @@ def _class_indices(
     classes: tuple[str, ...] | None, data: Mapping[str, Any], problems: list[str]
 ) -> tuple[int, ...] | None:
     """Where the previous model has the logit of each class of `data.classes`; None: in the same places."""
-    current, indices = data["classes"], data["class_indices"]
+    current: tuple[str, ...] = data["classes"]
+    indices: tuple[int, ...] | None = data["class_indices"]
     if classes is None or not current:
         return indices
     if indices:

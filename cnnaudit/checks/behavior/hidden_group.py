@@ -130,7 +130,7 @@ def spoiled(seed: int, source: str, how: str, share: float, bad: bool) -> AuditT
     return AuditTarget.from_arrays(source, fitted_readout(source, seed), {"validation": (given, labels)}, classes)
 
 
-_PLANTED = (("digits", "turned", 0.25), ("digits", "turned", 0.15))
+_PLANTED: tuple[tuple[str, str, float], ...] = (("digits", "turned", 0.25), ("digits", "turned", 0.15))
 if "mnist" in real.names():
     _PLANTED += (("mnist", "negative", 0.4), ("mnist", "negative", 0.25))
 PLANTS = [
