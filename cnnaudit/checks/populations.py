@@ -98,20 +98,19 @@ def design(data: str, seed: int) -> Ordinary:
     Raises:
         DataError: there is no such data set.
     """
-    names = _SETS
-    if data not in names:
-        raise DataError(f"ordinary networks: data must be one of {', '.join(names)}, got {data!r}")
+    if data not in _SETS:
+        raise DataError(f"ordinary networks: data must be one of {', '.join(_SETS)}, got {data!r}")
     turn, step = divmod(seed, 5)
     if step < 3:
         classes: tuple[int, ...] = _pairs(data)[(3 * turn + step) % 45]
     else:
         size = SIZES[(2 * turn + step - 3) % 4]
-        rng = np.random.default_rng([names.index(data), seed])
+        rng = np.random.default_rng([_SETS.index(data), seed])
         classes = tuple(sorted(int(k) for k in rng.choice(10, size, replace=False)))
     return Ordinary(
         data=data,
         classes=classes,
-        architecture=ARCHITECTURES[(seed + 2 * names.index(data)) % 7],
+        architecture=ARCHITECTURES[(seed + 2 * _SETS.index(data)) % 7],
         imbalanced=seed % 8 in (1, 4),
         shifted=seed % 8 in (4, 7) and data != "cifar10",
         seed=seed,

@@ -53,7 +53,7 @@ def figure_splits(seed: int, **arguments: Any) -> Splits:
 
 
 def photograph_splits(seed: int, name: str) -> Splits:
-    """1,000 and 600 images of MNIST or CIFAR-10."""
+    """1,000 and 600 images of a data set of `real`."""
     images, labels, _ = real.sample(name, _TRAIN + _VALIDATION, generator("planted", seed, name))
     return {"train": (images[:_TRAIN], labels[:_TRAIN]), "validation": (images[_TRAIN:], labels[_TRAIN:])}
 

@@ -152,7 +152,8 @@ def leakage(context: CheckContext) -> Finding:
 
     Exact and near copies as defined in `find_copies`. Both splits are read whole, so the share is a count without
     sampling error; only where a split is larger than the profile's `megapixels` it is estimated from a stratified
-    sample, image by image, from how many copies of each were read (`true_share`).
+    sample, image by image, from how many copies of each were read (`true_share`). Which near copies are copies is not
+    certain: the lower bound leaves out as many as may be different things of one shape (`strangers_beyond`).
 
     Tolerance: clean data have none (99 % point 0), so the bound is a policy: one image in a hundred, below which copies
     cannot move the accuracy by more than a point.

@@ -153,7 +153,7 @@ def some_digits(seed: int) -> AuditTarget:
 
 
 def some_photographs(seed: int, name: str) -> AuditTarget:
-    """Five to ten classes of MNIST or CIFAR-10."""
+    """Five to ten classes of a data set of `real`."""
     rng = generator("planted", seed, name)
     images, labels, _ = real.sample(name, 1_600, rng)
     kept = np.sort(rng.permutation(10)[: rng.integers(5, 11)])

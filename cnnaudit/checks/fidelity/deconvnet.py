@@ -53,8 +53,8 @@ def deconvnet(context: CheckContext) -> list[Finding]:
     `evidence`: contents of images, half as long as the image, are put at random places on their own background; with o
     and i the mean energy outside and inside the content's box, o / (o + i), averaged over the 2 strongest units of the
     last rectified map and over images (bootstrap): 0 where the picture stands over the content alone, .5 where it knows
-    nothing of its place. Tolerance: .3 is a picture more than twice as strong over the content as beside it; the 99 %
-    point of the clean populations is .10 (CIFAR-10).
+    nothing of its place. Tolerance: .3 is a picture more than twice as strong over the content as beside it; of
+    ordinary networks half measure .03 or less, and 4 of 31 fail.
     """
     target = context.target
     from cnnaudit.checks.fidelity._deconvnet import rectified_maps
