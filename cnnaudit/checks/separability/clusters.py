@@ -10,12 +10,13 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cnnaudit.checks import CheckContext, Plant, check
 from cnnaudit.checks.populations import ordinary
+from cnnaudit.checks.separability.clusters_figures import shown_clusters
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import bootstrap_interval, derive_seed, generator, permutation_p_value
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cnnaudit.embedding.clusters import Clustering
     from cnnaudit.target import AuditTarget
 
-SHOWN = 8  # clusters with a mean image
 PERMUTATIONS = 1_000
 LARGE = 128 * 128  # pixels of an image
 
@@ -88,12 +88,12 @@ def clusters(context: CheckContext) -> Finding:
         n=len(table),
         summary=_summary(groups, found, by_class, within),
         p_value=permutation_p_value(statistic, null),
-        evidence=_evidence(features, groups, found, (by_class, within), null, images, target.classes, seed),
+        evidence=shown_clusters(features, groups, found, (by_class, within), null, images, target.classes, seed),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Groups:
+class Groups:
     """The images' classes (n,), and whether their background is white (n,): 0 for all unless there are two of them."""
 
     labels: np.ndarray
@@ -114,7 +114,7 @@ def _affordable(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tenso
     return images[rows], rows
 
 
-def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, rows: np.ndarray) -> _Groups:
+def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, rows: np.ndarray) -> Groups:
     """Classes and backgrounds of those images of the sample."""
     from cnnaudit.data.background import uniform_backgrounds
     from cnnaudit.reading.polarity import COLUMN, two_backgrounds, white_background
@@ -129,7 +129,7 @@ def _groups(target: AuditTarget, context: CheckContext, images: torch.Tensor, ro
     if counts.max() < 2:
         raise UnsupportedError(f"{len(labels)} images of {len(found)} classes: no class has two images to be together")
     told_apart = two_backgrounds(white) and (COLUMN in metadata or uniform_backgrounds(images))
-    return _Groups(labels, white.astype(np.int64) if told_apart else np.zeros(len(labels), np.int64))
+    return Groups(labels, white.astype(np.int64) if told_apart else np.zeros(len(labels), np.int64))
 
 
 def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
@@ -150,7 +150,7 @@ def _features(target: AuditTarget, images: torch.Tensor) -> np.ndarray:
     return comparable(read_features(target.model, images, place, batch_size=size, device=target.device))
 
 
-def _clusterings(features: np.ndarray, groups: _Groups, seed: int) -> list[Clustering]:
+def _clusterings(features: np.ndarray, groups: Groups, seed: int) -> list[Clustering]:
     """As many clusters as classes; then, with two backgrounds, twice as many."""
     from cnnaudit.embedding.clusters import cluster
 
@@ -179,82 +179,13 @@ def _null(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return values
 
 
-def _summary(groups: _Groups, found: Sequence[Clustering], by_class: float, within: float) -> str:
+def _summary(groups: Groups, found: Sequence[Clustering], by_class: float, within: float) -> str:
     """What was found, in one sentence."""
     k = len(np.unique(groups.labels))
     told = f"{k} clusters of the features agree with the {k} classes by {by_class:.2f} (0 is chance, 1 the same groups)"
     if not groups.both:
         return f"{told}."
     return f"{told}; {2 * k} clusters agree with the classes within each background, white or black, by {within:.2f}."
-
-
-def _evidence(
-    features: np.ndarray,
-    groups: _Groups,
-    found: Sequence[Clustering],
-    agreements: tuple[float, float],
-    null: np.ndarray,
-    images: torch.Tensor,
-    classes: Sequence[str],
-    seed: int,
-) -> list[Any]:
-    """The clusters beside classes, their mean images, the elbow rules and the null distribution."""
-    from cnnaudit.core import evidence
-    from cnnaudit.embedding.agreement import adjusted_rand
-    from cnnaudit.embedding.elbow import RULES, elbow
-
-    better = found[-1] if agreements[1] > agreements[0] else found[0]
-    shown: list[Any] = [
-        evidence.table("Images of each class in each cluster", *_contents(better, groups, classes)),
-        evidence.images("Mean image of each cluster", *_means(better, images)),
-        evidence.null_distribution("If features knew nothing of the class", null, max(agreements), label="agreement"),
-    ]
-    if groups.both:
-        cells = 2 * groups.labels + groups.white
-        values = [("classes", found[0], groups.labels), ("classes x backgrounds", found[1], cells)]
-        rows = [[name, len(one.centers), adjusted_rand(truth, one.labels)] for name, one, truth in values]
-        rows.append(["classes within each background", len(found[1].centers), agreements[1]])
-        shown.append(evidence.table("Agreement", ["with", "clusters", "adjusted Rand index"], rows))
-    try:
-        curve = elbow(features, seed)
-    except UnsupportedError:
-        return shown
-    shown.append(
-        evidence.curve(
-            "Inertia by number of clusters",
-            curve.ks.tolist(),
-            {"inertia": (curve.inertia / curve.inertia[0]).tolist()},
-            x_label="clusters",
-            y_label="inertia, 1 cluster = 1",
-        )
-    )
-    rules = [[rule, RULES[rule], k if k is not None else "none"] for rule, k in curve.chosen.items()]
-    shown.append(evidence.table(curve.words.rstrip("."), ["rule", "how many clusters", "says"], rows=rules))
-    return shown
-
-
-def _contents(found: Clustering, groups: _Groups, classes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows: how many images of each class (and background) each cluster holds."""
-    present = np.unique(groups.labels)
-    cells = [(k, white) for k in present for white in ((0, 1) if groups.both else (0,))][:12]
-    words = (" on black", " on white") if groups.both else ("",)
-    columns = ["cluster", *(f"{classes[k]}{words[white]}" for k, white in cells)]
-    rows = []
-    for number in range(min(len(found.centers), 24)):
-        inside = found.labels == number
-        rows.append(
-            [number + 1, *(int((inside & (groups.labels == k) & (groups.white == white)).sum()) for k, white in cells)]
-        )
-    return columns, rows
-
-
-def _means(found: Clustering, images: torch.Tensor) -> tuple[np.ndarray, list[str]]:
-    """The mean image of the largest clusters, with their sizes."""
-    numbers = range(min(len(found.centers), SHOWN))
-    means = np.stack([images[found.labels == number].mean(0).numpy() for number in numbers])
-    sizes = np.bincount(found.labels)
-    captions = [f"{number + 1}: {sizes[number]} images" for number in numbers]
-    return means[:, :3] if means.shape[1] >= 3 else means[:, :1], captions
 
 
 _TRAIN, _VALIDATION = 900, 600

@@ -15,6 +15,7 @@ import numpy as np
 from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.units._colored_digits import seeing
+from cnnaudit.checks.units.color_blind_figures import blind_share, color_bars, color_pictures, response_evidence
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import bootstrap_interval, proportion_interval
@@ -22,7 +23,6 @@ from cnnaudit.core.statistics import bootstrap_interval, proportion_interval
 if TYPE_CHECKING:
     import torch
 
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.units.color import LayerColor
 
 PHOTOGRAPHS, TWIN_IMAGES = 24, 8  # of 224 x 224, each shown in four hues
@@ -101,7 +101,7 @@ def _weights(context: CheckContext, images: torch.Tensor) -> tuple[Finding, list
         summary=f"{blind} of {n} kernels of {_names(read)} have less than {WEIGHTS:g} of their energy outside the gray "
         f"axis (random ones have .67); the median has {np.nanmedian(values):.2f}.",
         locations=_locations(read),
-        evidence=[_bars("Energy of kernels outside the gray axis", read, WEIGHTS)],
+        evidence=[color_bars("Energy of kernels outside the gray axis", read, WEIGHTS)],
     )
     return finding, read
 
@@ -128,7 +128,7 @@ def _optimized(context: CheckContext, images: torch.Tensor) -> tuple[Finding, li
         summary=f"The optimized images of {blind} of {n} units of {_names(read)} keep {1 - OPTIMIZED:.0%} of their "
         f"height when their hue is rotated; by the peaks of their channels {alike} of {len(optima)} are color-blind.",
         locations=_locations(read),
-        evidence=[_pictures(read, optima, values), _bars("Height lost with the hue", read, OPTIMIZED)],
+        evidence=[color_pictures(read, optima, values), color_bars("Height lost with the hue", read, OPTIMIZED)],
     )
     return finding, read
 
@@ -187,7 +187,7 @@ def _response(
 
     statistic, moving = share(np.arange(len(images))), int(sum(np.isfinite(layer.values).sum() for layer in read))
     twin = _twin(context, images)
-    beside = f"; of an untrained twin {_share(twin):.0%} do" if twin else ""
+    beside = f"; of an untrained twin {blind_share(twin):.0%} do" if twin else ""
     interval = bootstrap_interval(
         np.arange(len(images)),
         share,
@@ -204,7 +204,7 @@ def _response(
         summary=f"The responses of {round(statistic * moving)} of {moving} units change by less than {RESPONSE:g} of "
         f"what another image changes when the hue of {len(images)} images is rotated{beside}.",
         locations=_locations(read),
-        evidence=_response_evidence(read, twin, others),
+        evidence=response_evidence(read, twin, others),
     )
 
 
@@ -218,77 +218,6 @@ def _twin(context: CheckContext, images: torch.Tensor) -> list[LayerColor]:
     return hue_sensitivity(twin, few, batch_size=context.target.batch_size) if twin is not None else []
 
 
-def _share(read: list[LayerColor]) -> float:
-    """The share of blind units, by their responses, among those of all layers that move."""
-    from cnnaudit.units.color import RESPONSE
-
-    values = np.concatenate([layer.values for layer in read])
-    return float((values < RESPONSE).sum() / max(1, np.isfinite(values).sum()))
-
-
-def _response_evidence(
-    read: list[LayerColor], twin: list[LayerColor], others: list[tuple[str, float, list[LayerColor]]]
-) -> list[Evidence]:
-    """The layers with those of the twin, and how far the readings agree."""
-    from cnnaudit.core.evidence import curve, table
-    from cnnaudit.units.color import RESPONSE, color_agreement
-
-    shares = {"this model": [_share([layer]) for layer in read]}
-    if twin:
-        shares["untrained twin"] = [_share([layer]) for layer in twin]
-    rows = [
-        [
-            layer.layer,
-            layer.population,
-            int((layer.values < RESPONSE).sum()),
-            *(round(s[k], 3) for s in shares.values()),
-        ]
-        for k, layer in enumerate(read)
-    ]
-    readings = [*others, ("response", RESPONSE, read)]
-    agreed = [
-        [f"{one} and {other}", a.layer, found.units, _short(found.correlation), _short(found.kappa)]
-        for number, (one, first, left) in enumerate(readings)
-        for other, second, right in readings[number + 1 :]
-        for a in left
-        for b in right
-        if a.layer == b.layer
-        for found in [color_agreement(a, b, (first, second))]
-    ]
-    numbers = [float(k) for k in range(1, len(read) + 1)]
-    return [
-        curve("Units blind to color, by layer", numbers, shares, x_label="layer", y_label="share of units"),
-        table(
-            "Units blind to color by their responses",
-            ["layer", "units", "blind", *(f"share, {s}" for s in shares)],
-            rows,
-        ),
-        table("Do the readings agree?", ["readings", "layer", "units", "rank correlation", "kappa"], agreed),
-    ]
-
-
-def _pictures(read: list[LayerColor], optima: torch.Tensor, values: np.ndarray) -> Evidence:
-    """Optimized images from those that lose nothing with their hue to those that lose all."""
-    from cnnaudit.core.evidence import images
-
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    few = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), 12)).astype(int))]
-    names = [f"{layer.layer} {unit}" for layer in read for unit in layer.units]
-    title = "Optimized images, with the share of their height that is lost with their hue"
-    return images(title, optima[few].numpy(), [f"{names[k]}: {values[k]:.2f}" for k in few])
-
-
-def _bars(title: str, read: list[LayerColor], threshold: float) -> Evidence:
-    """The values of the units, lowest first, at most 32 in equal steps."""
-    from cnnaudit.core.evidence import bars
-
-    named = [(f"{layer.layer} {u}", float(v)) for layer in read for u, v in zip(layer.units, layer.values)]
-    ordered = sorted((pair for pair in named if np.isfinite(pair[1])), key=lambda pair: pair[1])
-    few = sorted({int(k) for k in np.linspace(0, len(ordered) - 1, min(len(ordered), 32))})
-    return bars(title, dict(ordered[k] for k in few), label="0: blind to color", tolerance=threshold)
-
-
 def _locations(read: list[LayerColor]) -> list[Location]:
     """The layers with the median of their units' values, the blindest first."""
     medians = [(float(np.nanmedian(a.values)), a.layer) for a in read if np.isfinite(a.values).any()]
@@ -298,11 +227,6 @@ def _locations(read: list[LayerColor]) -> list[Location]:
 def _names(read: list[LayerColor]) -> str:
     """The layers by name."""
     return " and ".join(layer.layer for layer in read)
-
-
-def _short(value: float | None) -> float | None:
-    """Two decimals."""
-    return None if value is None else round(value, 2)
 
 
 PLANTS = [

@@ -18,6 +18,7 @@ import numpy as np
 from cnnaudit.checks import CheckContext, Plant, Population, check
 from cnnaudit.checks.populations import ordinary
 from cnnaudit.checks.small_targets import sampled
+from cnnaudit.checks.units.untrained_figures import optimized_evidence, weights_evidence
 from cnnaudit.core.errors import ModelError, UnsupportedError
 from cnnaudit.core.findings import Finding, Location
 from cnnaudit.core.statistics import derive_seed, proportion_interval
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cnnaudit.core.evidence import Evidence
     from cnnaudit.target import AuditTarget
     from cnnaudit.units import LayerKernels
     from cnnaudit.units.untrained import LayerNoise
@@ -132,7 +132,7 @@ def _weights(context: CheckContext, found: list[LayerKernels], rows: list[LayerN
             Location(float(row.noise.mean()), layer=row.layer)
             for row in sorted(full or rest, key=lambda row: -float(row.noise.mean()))
         ][:24],
-        evidence=_weights_evidence(context, rows, full or rest),
+        evidence=weights_evidence(context.tolerance, rows, full or rest),
     )
 
 
@@ -168,12 +168,12 @@ def _optimized(context: CheckContext, images: torch.Tensor, rows: list[LayerNois
             (Location(float(h), layer.layer, u) for layer in read for h, u in zip(layer.high, layer.units)),
             key=lambda place: -place.statistic,
         )[:24],
-        evidence=_optimized_evidence(read, null),
+        evidence=optimized_evidence(read, null),
     )
 
 
 def _optimized_summary(
-    read: list[_Optima], null: dict[str, float], rough: int, where: str, least: float, *, refuted: bool
+    read: list[LayerOptima], null: dict[str, float], rough: int, where: str, least: float, *, refuted: bool
 ) -> str:
     """How many optimized images are rough, and whether the weights show training nevertheless."""
     names = " and ".join(layer.layer for layer in read)
@@ -188,7 +188,7 @@ def _optimized_summary(
 
 
 @dataclass(frozen=True, eq=False)
-class _Optima:
+class LayerOptima:
     """Optimized images (n, C, H, W) of units (n,) of a layer that has `population`, and their high frequencies (n,)."""
 
     layer: str
@@ -198,7 +198,7 @@ class _Optima:
     population: int
 
 
-def _optima(context: CheckContext, model: nn.Module, image: torch.Tensor, layers: list[str]) -> list[_Optima]:
+def _optima(context: CheckContext, model: nn.Module, image: torch.Tensor, layers: list[str]) -> list[LayerOptima]:
     """Optimized images of some units of those layers; of units that no input changes, none."""
     import torch
 
@@ -219,7 +219,7 @@ def _optima(context: CheckContext, model: nn.Module, image: torch.Tensor, layers
             raise UnsupportedError(f"no image can be optimized for the model: {error}") from error
         alive = [k for k, outcome in enumerate(found.outcome) if outcome != "dead"]
         best = found.images[alive].cpu()
-        read.append(_Optima(layer, [chosen[k] for k in alive], best, high_frequencies(best), count))
+        read.append(LayerOptima(layer, [chosen[k] for k in alive], best, high_frequencies(best), count))
     return read
 
 
@@ -242,50 +242,6 @@ def _untrained_roughness(context: CheckContext, images: torch.Tensor, layers: li
 def _interval(found: int, n: int, every: bool, context: CheckContext) -> tuple[float, float]:
     """Exact binomial over filters; the share itself where all were measured, since nothing was sampled."""
     return (found / n, found / n) if every else proportion_interval(found, n, context.confidence)
-
-
-def _weights_evidence(context: CheckContext, rows: list[LayerNoise], judged: list[LayerNoise]) -> list[Evidence]:
-    """The layers with their shares of noise, the judged ones first."""
-    from cnnaudit.core.evidence import bars, table
-
-    of = {row.layer for row in judged}
-    order = sorted(rows, key=lambda row: (row.layer not in of, -float(row.noise.mean())))[:24]
-    columns = ["layer", "filters tested", "of", "weights of each", "tests", "like noise", "judged"]
-    values = [
-        [r.layer, len(r.units), r.population, r.weights, ", ".join(r.tests), round(float(r.noise.mean()), 3)]
-        for r in order
-    ]
-    shown = [[*value, row.layer in of] for value, row in zip(values, order)]
-    shares = {row.layer: float(row.noise.mean()) for row in order if row.layer in of}
-    return [
-        table("Filters that cannot be told from noise (untrained: .90)", columns, shown),
-        bars(
-            "Share of filters like noise, judged layers", shares, label="share of filters", tolerance=context.tolerance
-        ),
-    ]
-
-
-def _optimized_evidence(read: list[_Optima], null: dict[str, float]) -> list[Evidence]:
-    """The optimized images from the smoothest to the roughest, and their shares of high frequencies."""
-    from cnnaudit.core.evidence import boxes, images
-
-    spread = {layer.layer: layer.high for layer in read if len(layer.high)}
-    label = "share of energy at high frequencies"
-    bounds = ", ".join(f"{name} {bound:.2f}" for name, bound in null.items())
-    drawn = boxes(f"High frequencies of optimized images (noise: {bounds} and more)", spread, label=label)
-    if read[0].images.shape[1] not in (1, 3):
-        return [drawn]
-    ordered = sorted(
-        (
-            (h, f"{layer.layer} {u}: {h:.0%}", i.numpy())
-            for layer in read
-            for h, u, i in zip(layer.high, layer.units, layer.images)
-        ),
-        key=lambda item: item[0],
-    )
-    few = [ordered[k] for k in sorted({int(k) for k in np.linspace(0, len(ordered) - 1, min(len(ordered), 12))})]
-    title = "Optimized images without a regularizer, with their share of high frequencies"
-    return [images(title, np.stack([image for *_, image in few]), [caption for _, caption, _ in few]), drawn]
 
 
 Fresh = Literal["none", "last", "all"]
