@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,9 @@ import numpy as np
 
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.core.statistics import derive_seed, generator
+from cnnaudit.units import _dendrogram as dendrogram
 from cnnaudit.units._cluster_count import ClusterCount, cluster_count, condensed
+from cnnaudit.units._dendrogram import by_size
 from cnnaudit.units._kernels import LayerKernels, normalized
 from cnnaudit.units.representatives import Representative, representative
 
@@ -177,8 +178,8 @@ def _clustered(layer: LayerKernels, clusters: int | None, most: int, embed: bool
         clusters, distances, tree = 1, np.zeros(0), np.zeros((0, 4))
     else:
         distances = condensed(rows @ rows.T)
-        tree = _tree(distances)
-        clusters = _step(tree, most) if clusters is None else clusters
+        tree = dendrogram.tree(distances)
+        clusters = dendrogram.step(tree, most) if clusters is None else clusters
     if not 1 <= clusters <= len(units):
         raise DataError(f"cluster: {layer.layer} has {len(units)} units with a pattern, clusters={clusters} of them")
     gamma = 1 / (2 * float(np.median(distances)) ** 2) if distances.any() else 1.0
@@ -193,9 +194,9 @@ def _clustered(layer: LayerKernels, clusters: int | None, most: int, embed: bool
         count=count,
         clusters=clusters,
         labels=labels,
-        dendrogram=_cut(tree, clusters),
+        dendrogram=dendrogram.cut(tree, clusters),
         linkage=tree,
-        cut=_height(tree, clusters),
+        cut=dendrogram.height(tree, clusters),
         embedding=points,
         embedded_by=how,
         gamma=gamma,
@@ -220,48 +221,11 @@ def spectral(distances: np.ndarray, clusters: int, gamma: float, seed: int = 0) 
         return by_size(method.fit_predict(affinity))
 
 
-def by_size(labels: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Labels renamed 0, 1, … from the largest group to the smallest; of equal ones the first to appear."""
-    names, first, back, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    rank = np.empty(len(names), dtype=int)
-    rank[np.lexsort((first, -sizes))] = np.arange(len(names))
-    return np.asarray(rank[back])
-
-
 def _weights(weights: np.ndarray) -> np.ndarray:
     weights = np.asarray(weights)
     if weights.ndim != 4 or not weights.size or not np.isfinite(weights).all():
         raise DataError(f"cluster: expected finite weights (units, inputs, h, w), got {weights.dtype} {weights.shape}")
     return weights.astype(np.float32)
-
-
-def _tree(distances: np.ndarray) -> np.ndarray:
-    from scipy.cluster.hierarchy import linkage
-
-    return np.asarray(linkage(distances, "ward"))
-
-
-def _step(tree: np.ndarray, most: int) -> int:
-    """The number of groups k >= 2 before the largest relative step of the merging height; 1 for equal units."""
-    heights = tree[::-1, 2][:most]  # of the merge that leaves 1, 2, … groups
-    if len(heights) < 2 or not heights[0] > 0:
-        return 1
-    steps = (heights[:-1] - heights[1:]) / np.maximum(heights[:-1], 1e-12)
-    return int(steps.argmax()) + 2
-
-
-def _height(tree: np.ndarray, clusters: int) -> float:
-    """Where the tree is cut: in the middle between the merges to `clusters` groups and to one less."""
-    heights = [0.0, *tree[:, 2].tolist()]
-    below = heights[len(tree) + 1 - clusters]
-    return float(heights[-1] * 1.05) if clusters < 2 else float((below + heights[len(tree) + 2 - clusters]) / 2)
-
-
-def _cut(tree: np.ndarray, clusters: int) -> np.ndarray:
-    """The groups of the dendrogram, (n,)."""
-    from scipy.cluster.hierarchy import cut_tree
-
-    return by_size(cut_tree(tree, clusters)[:, 0]) if len(tree) else np.zeros(1, dtype=int)
 
 
 def _axes(rows: np.ndarray) -> np.ndarray:
@@ -313,7 +277,7 @@ def _stability(distances: np.ndarray, clusters: int, gamma: float, seed: int) ->
 
     square, rng = squareform(distances), generator(seed, "left out")
     runs = [spectral(distances, clusters, gamma, seed + k) for k in range(_REPEATS)]
-    cut = _cut(_tree(distances), clusters)
+    cut = dendrogram.cut(dendrogram.tree(distances), clusters)
     found = {
         "seeds": [adjusted_rand_score(a, b) for a, b in combinations(runs, 2)],
         "spectral and dendrogram": [adjusted_rand_score(runs[0], cut)],
@@ -324,7 +288,7 @@ def _stability(distances: np.ndarray, clusters: int, gamma: float, seed: int) ->
         part = squareform(square[np.ix_(rows, rows)], checks=False)
         again = {
             "spectral": (runs[0], spectral(part, clusters, gamma, seed)),
-            "dendrogram": (cut, _cut(_tree(part), clusters)),
+            "dendrogram": (cut, dendrogram.cut(dendrogram.tree(part), clusters)),
         }
         for name, (before, after) in again.items():
             found.setdefault(f"{name}, units left out", []).append(adjusted_rand_score(before[rows], after))

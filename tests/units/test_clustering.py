@@ -10,7 +10,7 @@ import pytest
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.units import LayerKernels, cluster, cluster_count, normalized
 from cnnaudit.units._cluster_count import condensed
-from cnnaudit.units.clustering import by_size
+from cnnaudit.units._dendrogram import by_size
 
 
 def lumps(groups, units=60, inputs=8, side=3, spread=0.7, seed=0):
