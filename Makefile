@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: audit test bench lint fixtures baselines clean
+.PHONY: audit test bench lint docs notebook fixtures baselines clean
 
 audit: $(READY)  ## audit the reference targets and write reports/
 	OMP_NUM_THREADS=1 $(RUN) -m cnnaudit audit --report reports -n2
@@ -22,6 +22,13 @@ lint: $(READY)  ## style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+docs: $(READY)  ## build the documentation site into docs/_build/html, without network; a warning is an error
+	COLUMNS=100 $(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+notebook: $(READY)  ## run the notebook of the documentation again
+	$(RUN) docs/notebooks/make.py
 
 fixtures: $(READY)  ## train the reference models again
 	$(RUN) -m cnnaudit.training.fixtures

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnaudit.checks import AuditCrashError, audit
     from cnnaudit.checks.audit_file import load_target
+    from cnnaudit.core.finding_list import Findings
     from cnnaudit.core.findings import Finding, Location
     from cnnaudit.report import Report, load_report
     from cnnaudit.target import AuditTarget
@@ -22,6 +23,7 @@ _HOMES = {
     "audit": "cnnaudit.checks",
     "load_target": "cnnaudit.checks.audit_file",
     "Finding": "cnnaudit.core.findings",
+    "Findings": "cnnaudit.core.finding_list",
     "Location": "cnnaudit.core.findings",
     "Report": "cnnaudit.report",
     "load_report": "cnnaudit.report",
@@ -46,6 +48,7 @@ __all__ = [
     "AuditCrashError",
     "AuditTarget",
     "Finding",
+    "Findings",
     "Location",
     "Report",
     "audit",

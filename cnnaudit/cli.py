@@ -1,12 +1,14 @@
 """The command line: `cnnaudit COMMAND`, or `python -m cnnaudit COMMAND`; `--help` lists the commands.
 
-The commands that audit are here. Those that write pages are found in `cnnaudit/pages/*/command.py`.
+Short commands are here, longer ones in `cnnaudit/commands/`; those that write pages are found in
+`cnnaudit/pages/*/command.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,9 +16,11 @@ from types import ModuleType
 from typing import NoReturn
 
 from cnnaudit import __version__, pages
+from cnnaudit.commands import audit, completion, demo
 from cnnaudit.core import progress
 from cnnaudit.core.errors import AuditError
-from cnnaudit.pages.arguments import at_least, folder, output_file, positive_int, reason
+from cnnaudit.core.wording import nearest
+from cnnaudit.pages.arguments import folder, output_file, positive_int, reason
 
 PROG = "cnnaudit"
 INTERRUPTED = 2
@@ -25,7 +29,13 @@ SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 class Parser(argparse.ArgumentParser):
-    """Exits with status 4, as pytest does for wrong use; 2 means that a run was interrupted."""
+    """Exits with status 4, as pytest does for wrong use (2 means that a run was interrupted); names what was meant."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = list(map(str, action.choices))
+            meant = nearest(str(value), names)
+            raise argparse.ArgumentError(action, f"unknown: {_plain(value)!r}{meant}; there are {', '.join(names)}")
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -36,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 fine, 1 an audit or comparison failed, 2 interrupted, 4 wrong use.
 
     Example:
-        >>> main(["checks", "--ids"])  # doctest: +ELLIPSIS
-        behavior.claimed_accuracy...
+        >>> main(["checks", "--ids", "dataset.leakage"])
+        dataset.leakage
+        0
     """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
@@ -45,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     if rest and options.command != "audit":
-        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        own = [name for action in options.parser._actions for name in action.option_strings]
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}{nearest(rest[0].partition('=')[0], own)}")
     options.rest = rest
     return _guarded(options)
 
@@ -82,16 +94,18 @@ def _parser() -> argparse.ArgumentParser:
     ) -> None:
         command = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
         arguments(command)
-        command.set_defaults(run=run, parser=command)
+        command.set_defaults(run=run, parser=command, program=parser)
 
+    add("demo", demo.HELP, demo.add_arguments, demo.run)
     add("init", "write a commented audit.toml for a model and its images", _init_arguments, _init)
     add("checks", "list all checks, or explain some of them", _checks_arguments, _checks)
-    add("audit", "audit targets; options of pytest such as -k and -n 2 are passed on", _audit_arguments, _audit)
+    add("audit", audit.HELP, audit.add_arguments, audit.run)
     add("accept", "add the failures of the last report to the audit file as expected", _accept_arguments, _accept)
     add("report", "print a report.json and write its Markdown, HTML and SARIF again", _report_arguments, _report)
     add("compare", "show what changed between two reports; status 1 if worse", _compare_arguments, _compare)
     for name, page in _pages():
         add(name, page.HELP, page.add_arguments, page.run)
+    add("completion", completion.HELP, completion.add_arguments, completion.run)
     add("calibrate", "measure null distribution, false alarms and power of checks", _calibrate_arguments, _calibrate)
     return parser
 
@@ -116,7 +130,7 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=output_file, default="audit.toml", metavar="FILE", help="file to write (default: audit.toml)"
     )
-    parser.add_argument("--ci", choices=["github"], help="also write a workflow for this service")
+    parser.add_argument("--ci", choices=["github", "gitlab"], help="also write the file that this service reads")
 
 
 def _checks_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,31 +138,13 @@ def _checks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modules", nargs="+", default=(), metavar="NAME", help="also check modules not installed")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--ids", action="store_true", help="print only the ids")
+    form.add_argument("--json", action="store_true", help="print all there is to say of each as JSON")
     form.add_argument("--markdown", action="store_true", help="print a table in Markdown, as in docs/checks.md")
-
-
-def _audit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "configs", nargs="*", type=Path, metavar="AUDIT.TOML", help="targets (default, in a checkout: the references)"
-    )
-    parser.add_argument(
-        "--report", default="reports", metavar="DIR", help="folder that reports are written to (default: reports)"
-    )
-    parser.add_argument(
-        "--profile",
-        default="quick",
-        choices=["quick", "standard", "deep"],
-        help="how many images each answer rests on (default: quick)",
-    )
-    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice (default: 0)")
-    parser.add_argument("--strict", action="store_true", help="fail the run on inconclusive findings")
 
 
 def _accept_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="AUDIT.TOML", help="audit file that gets the new entries")
-    parser.add_argument(
-        "--report", type=Path, default=Path("reports"), metavar="DIR", help="folder of the reports (default: reports)"
-    )
+    parser.add_argument("--report", metavar="DIR", help="folder of the reports (default: that of `cnnaudit audit`)")
     parser.add_argument("--reason", help="reason of all new entries (default: each asks for its own)")
 
 
@@ -194,6 +190,8 @@ def _init(options: argparse.Namespace) -> int:
     )
     for path in written.files:
         print(f"wrote {path}")
+    for note in written.notes:
+        print(note)
     for warning in written.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"Read it through, above all what is marked as a guess, then: {audit_command(options.output)}")
@@ -202,12 +200,14 @@ def _init(options: argparse.Namespace) -> int:
 
 def _checks(options: argparse.Namespace) -> int:
     from cnnaudit.checks import known_checks, select
-    from cnnaudit.report.catalogue import catalogue_markdown, catalogue_text, check_text
+    from cnnaudit.report.catalogue import catalogue_json, catalogue_markdown, catalogue_text, check_text
 
     known = known_checks(options.modules)
     chosen = select(options.patterns or ["*"], known)
     if options.ids:
         print("\n".join(chosen))
+    elif options.json:
+        print(json.dumps(catalogue_json([known[id] for id in chosen]), indent=2, ensure_ascii=False))
     elif options.markdown:
         print(catalogue_markdown([known[id] for id in chosen]), end="")
     elif options.patterns:
@@ -217,23 +217,10 @@ def _checks(options: argparse.Namespace) -> int:
     return 0
 
 
-def _audit(options: argparse.Namespace) -> int:
-    from cnnaudit.plugin.child import run
-
-    # The audit's own summary says it all; this package is imported before pytest could rewrite its assertions.
-    quiet = ["--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    arguments = ["--pyargs", "cnnaudit.suites", *quiet, "--audit-report", options.report]
-    arguments += ["--audit-profile", options.profile, "--audit-seed", str(options.seed)]
-    arguments += [f"--audit-config={config}" for config in options.configs]
-    if options.strict:
-        arguments.append("--audit-strict")
-    return run([*arguments, *options.rest], Path(options.report))
-
-
 def _accept(options: argparse.Namespace) -> int:
     from cnnaudit.report.accept import accept
 
-    added = accept(options.config, options.report, options.reason)
+    added = accept(options.config, Path(audit.settings(options)["report"]), options.reason)
     if not added:
         print(f"{options.config}: nothing to accept, the last report has no unexpected failure")
     for check in added:
@@ -244,26 +231,24 @@ def _accept(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from cnnaudit.report import load_report, terminal_summary, write_report
+    from cnnaudit.report import in_color, load_report, terminal_summary, write_report
 
     report = load_report(options.path)
     folder = options.output or (options.path if options.path.is_dir() else options.path.parent)
-    print(terminal_summary([report], color=sys.stdout.isatty()))
+    print(terminal_summary([report], color=in_color(sys.stdout)))
     for path in write_report(report, folder).values():
         print(_plain(f"wrote {path}"))
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    import json
-
-    from cnnaudit.report import compare, load_report
+    from cnnaudit.report import compare, in_color, load_report
 
     comparison = compare(load_report(options.older), load_report(options.newer))
     if options.json:
         print(json.dumps(comparison.to_json(), indent=2))
     else:
-        print(comparison.text(color=sys.stdout.isatty()))
+        print(comparison.text(color=in_color(sys.stdout)))
     return comparison.exit_status
 
 

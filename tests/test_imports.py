@@ -9,18 +9,28 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cnnaudit"
 
-METHODS = {"activation", "attribution", "cues", "embedding", "optimization", "topology", "training", "units"}
+METHODS = {
+    "activation",
+    "attribution",
+    "corruptions",
+    "cues",
+    "embedding",
+    "optimization",
+    "topology",
+    "training",
+    "units",
+}
 # Each layer may import from itself and from the layers above it in this list.
 LAYERS = [
-    {"core"},
+    {"core", "references"},
     {"target"},
     {"data", "interventions", "models"},
     METHODS,
     {"reading", "studies"},
     {"checks"},
-    {"benchmarking", "planted", "report", "scaffold", "testing"},
+    {"benchmarking", "demo", "planted", "report", "scaffold", "testing"},
     {"pages", "session"},
-    {"plugin", "cli", "__main__"},
+    {"plugin", "commands", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -30,7 +30,7 @@ def effects(
         DataError: the image is no finite (C, H, W).
         UnsupportedError: the image is smaller than the filter and the pooling window behind it.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, 4.4.1.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, 4.4.1.
 
     Example:
         >>> import torch

@@ -31,7 +31,7 @@ def feature_maps(
         ModelError: the model raises on the images.
         UnsupportedError: a layer's output is no map (a dense layer), or the model hides its calls (TorchScript, ONNX).
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
 
     Example:
         >>> import torch

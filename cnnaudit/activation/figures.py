@@ -58,7 +58,7 @@ def draw_feature_maps(
     Raises:
         DataError: no maps (units, height, width), NaN in them, or a page that does not exist.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
     """
     from matplotlib.figure import Figure
 

@@ -87,7 +87,7 @@ def top_images(
         LayerError: the model has no such layer.
         UnsupportedError: the layer has no maps, no such unit, or a receptive field that is not known.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017; Zeiler
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017; Zeiler
         and Fergus, Visualizing and understanding convolutional networks, ECCV 2014 (arXiv 1311.2901).
 
     Example:

@@ -191,6 +191,11 @@ def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, lis
     )
 
 
+def last_token_maps(model: nn.Module, images: torch.Tensor) -> Layout:
+    """The layout of the last maps or tokens that the class depends on. Errors as in `grad_cam`."""
+    return _last_maps(model, images)[1]
+
+
 def _reaching(model: nn.Module, images: torch.Tensor, names: list[str], found: list[Layout]) -> list[bool]:
     """Whether the class of the first image depends on the layers' places, rather than on their class tokens alone."""
     with torch.inference_mode(False), torch.enable_grad(), evaluating(model):

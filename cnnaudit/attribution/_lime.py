@@ -86,7 +86,8 @@ def lime(
         (N, C, H, W), the same in every channel, in units of probability.
 
     Raises:
-        UnsupportedError: `lime` is not installed, or the segmentation finds a single segment.
+        UnsupportedError: `lime` is not installed, the images are neither gray nor in color, or the segmentation finds
+            a single segment.
         DataError: images that are no gray or color images in [0, 1].
         AuditError: a class out of range, fewer than two samples, an unknown segmentation.
 
@@ -248,10 +249,12 @@ def _segments(image: torch.Tensor, name: str) -> np.ndarray:
 
 
 def _require_pixels(images: torch.Tensor) -> None:
-    """Raise DataError unless the images are gray or in color, with pixels in [0, 1]."""
+    """Raise an error unless the images are gray or in color, with pixels in [0, 1]."""
     require_images(images)
     if images.shape[1] not in (1, 3):
-        raise DataError(f"lime: expected gray or color images (N, 1 or 3, H, W), got {tuple(images.shape)}")
+        raise UnsupportedError(
+            f"LIME cuts gray or color images (N, 1 or 3, H, W) into segments, got {tuple(images.shape)}; use occlusion"
+        )
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise DataError(f"lime: expected pixels in [0, 1], got {low:.3g} to {high:.3g}; let the model normalize them")

@@ -36,7 +36,8 @@ def lime_panels(image: torch.Tensor, explanation: LimeExplanation, class_index: 
         image: (C, H, W), the one explained.
         class_index: one of the explanation's classes; None: its first.
 
-    Source: A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, fig. 24.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017,
+    fig. 24.
 
     Example:
         >>> import torch

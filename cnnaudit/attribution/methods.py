@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from cnnaudit.attribution._attention_rollout import attention_rollout
 from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam
 from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
 from cnnaudit.attribution._deeplift import deeplift
@@ -35,6 +36,7 @@ class Method:
             Without a generator it is deterministic.
         reference: author, year and address of the source.
         needs_relu: defined for networks of ReLUs only; others are refused with UnsupportedError.
+        needs_attention: defined for vision transformers only; others are refused with UnsupportedError.
         per_channel: whether every channel of a pixel has a value of its own.
         signed: whether its values are shares in the score: positive speaks for the class, negative against it. Of the
             others only the size counts, such as how much the score reacts to a pixel.
@@ -46,6 +48,7 @@ class Method:
     compute: Compute
     reference: str
     needs_relu: bool = False
+    needs_attention: bool = False
     per_channel: bool = True
     signed: bool = False
     baseline: bool = False
@@ -172,6 +175,14 @@ _ALL = (
     ),
     Method("occlusion", "Occlusion", _tiled_occlusion, "Zeiler and Fergus 2014, arXiv 1311.2901", signed=True),
     Method("lime", "LIME", _short_lime, "Ribeiro et al. 2016, arXiv 1602.04938", signed=True),
+    Method(
+        "attention_rollout",
+        "Attention rollout",
+        _seedless(attention_rollout),
+        "Abnar and Zuidema 2020, arXiv 2005.00928",
+        needs_attention=True,
+        per_channel=False,
+    ),
     Method(
         "blank",
         "Blank map (baseline)",

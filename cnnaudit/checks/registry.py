@@ -14,12 +14,13 @@ from cnnaudit.checks.context import CheckContext
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Direction, Finding
 from cnnaudit.core.profiles import PROFILES, Profile, profile_named
+from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
-Need = Literal["train", "validation", "metadata", "inside"]
+Need = Literal["train", "validation", "production", "metadata", "inside"]
 Body = Callable[[CheckContext], "Finding | list[Finding]"]
 Builder = Callable[[int], "AuditTarget"]
 
@@ -196,9 +197,11 @@ class Check:
     def missing(self, target: AuditTarget) -> str:
         """Why the question cannot be asked of this target; empty where it can."""
         for need in self.needs:
-            if need in ("train", "validation") and need not in target.splits:
+            if need in ("train", "validation", "production") and need not in target.splits:
                 return f"the target has no {need} images: set data.{need} in its file"
-            if need == "metadata" and not any(split.metadata for split in target.splits.values()):
+            if need == "metadata" and not any(
+                split.metadata for name, split in target.splits.items() if name in LABELED
+            ):
                 return "the target has no metadata: set data.metadata in its file"
             if need == "inside" and not target.inside:
                 return target.inside_reason or "the model's inside cannot be observed"

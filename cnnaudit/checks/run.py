@@ -9,6 +9,7 @@ from cnnaudit.checks._catalogue import catalogue_of
 from cnnaudit.checks.registry import Check
 from cnnaudit.checks.state import process_state
 from cnnaudit.core.expectations import expect
+from cnnaudit.core.finding_list import Findings
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.profiles import Profile
 from cnnaudit.core.selection import select as matching
@@ -22,7 +23,7 @@ class AuditCrashError(Exception):
     """Some checks crashed: `errors` by check id, `findings` of all the others."""
 
     def __init__(self, errors: Mapping[str, Exception], findings: Sequence[Finding]) -> None:
-        self.errors, self.findings = dict(errors), list(findings)
+        self.errors, self.findings = dict(errors), Findings(findings)
         first = next(iter(self.errors.values()))
         super().__init__(f"{len(self.errors)} check(s) crashed: {', '.join(self.errors)}; first: {first!r}")
 
@@ -64,8 +65,8 @@ def audit(
     ignore: Sequence[str] = (),
     seed: int = 0,
     profile: str | Profile = "quick",
-) -> list[Finding]:
-    """All findings of the selected checks on a target, without pytest.
+) -> Findings:
+    """All findings of the selected checks on a target, without pytest: a list, and a table in a notebook.
 
     Args:
         select, ignore: shell-style patterns of check ids, such as `padding.*`.
@@ -89,7 +90,7 @@ def audit(
             findings += run_check(check, target, seed=seed, profile=profile)
         except Exception as error:
             errors[check.id] = error
-    findings = expect(findings, target.expected, datetime.date.today())
+    judged = Findings(expect(findings, target.expected, datetime.date.today()))
     if errors:
-        raise AuditCrashError(errors, findings)
-    return findings
+        raise AuditCrashError(errors, judged)
+    return judged

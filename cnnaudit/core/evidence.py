@@ -43,12 +43,18 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
 
 
 def images(title: str, pictures: np.ndarray, captions: Sequence[str]) -> Evidence:
-    """A row of images: `pictures` float (n, C, H, W) in [0, 1] with C 1 or 3, one caption each; at most 24 are kept."""
+    """A row of images: `pictures` float (n, C, H, W) in [0, 1], one caption each; at most 24 are kept.
+
+    Images of another number of channels than 1 and 3 are shown as the mean of their channels, which the title says.
+    """
     pictures = np.asarray(pictures)
-    if pictures.ndim != 4 or pictures.shape[1] not in (1, 3) or len(pictures) != len(captions):
+    if pictures.ndim != 4 or not pictures.shape[1] or len(pictures) != len(captions):
         raise ValueError(
-            f"images {title!r}: expected (n, 1 or 3, H, W) and n captions, got {pictures.shape} and {len(captions)}"
+            f"images {title!r}: expected (n, C, H, W) and n captions, got {pictures.shape} and {len(captions)}"
         )
+    if pictures.shape[1] not in (1, 3):
+        title = f"{title} (the mean of {pictures.shape[1]} channels)"
+        pictures = pictures.mean(1, keepdims=True)
     items = [{"png": png(image), "caption": str(text)} for image, text in zip(pictures[:24], captions[:24])]
     return {"kind": "images", "title": title, "images": items}
 

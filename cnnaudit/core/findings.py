@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Verdict = Literal["pass", "fail", "inconclusive", "not_applicable"]
@@ -92,15 +92,15 @@ class Finding:
     remedy: str = ""
     reference: str = ""
     locations: tuple[Location, ...] = ()
-    evidence: tuple[Mapping[str, Any], ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)  # pictures would fill the screen
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for name, choices in (("verdict", get_args(Verdict)), ("direction", get_args(Direction))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{self.check}: {name} must be one of {choices}, got {getattr(self, name)!r}")
-        for field in fields(self):
-            _reject_non_finite(getattr(self, field.name), f"{self.check}: {field.name}")
+        for one in fields(self):
+            _reject_non_finite(getattr(self, one.name), f"{self.check}: {one.name}")
         files = [item["file"] for item in self.evidence if item.get("file")]
         if len(set(files)) < len(files):
             raise ValueError(f"{self.check}: each table needs a file name of its own, got {files}")
@@ -124,11 +124,30 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON values; `from_json` is its inverse."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data = {one.name: getattr(self, one.name) for one in fields(self)}
         data["interval"] = list(self.interval) if self.interval is not None else None
         data["locations"] = [location.to_json() for location in self.locations]
         data["evidence"] = [dict(item) for item in self.evidence]
         return data
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cnnaudit.core.finding_list import measured, tolerated
+        from cnnaudit.core.notebook import facts_html
+
+        facts = [
+            ("verdict", self.verdict),
+            ("kind", "gate" if self.gate else "trait"),
+            ("found", self.summary),
+            ("hint", self.hint),
+            ("measured", f"{measured(self) or ''} {self.unit}".strip()),
+            ("tolerated", tolerated(self)),
+            ("rests on", f"{self.n:,} {self.n_unit}" if self.n else ""),
+            ("expected", self.expected),
+            ("what to do", self.remedy if self.verdict == "fail" else ""),
+            ("reference", self.reference),
+        ]
+        return facts_html(f"{self.check} on {self.target}", facts)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
@@ -137,7 +156,7 @@ class Finding:
         Raises:
             ValueError: a field is unknown or missing.
         """
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
             raise ValueError(f"finding has unknown field(s) {unknown}; expected a subset of {sorted(known)}")

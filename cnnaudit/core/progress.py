@@ -1,8 +1,9 @@
-"""Progress bars on a terminal; elsewhere a line now and then where a command asks for it, else silence."""
+"""Progress bars on a terminal and in a notebook; elsewhere a line now and then where a command asks for it."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -38,7 +39,7 @@ def lines(seconds: float) -> Iterator[None]:
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, with a bar and the time left while standard error (or `draw_to`'s stream) is a terminal.
+    """Yield the items, with a bar and the time left on a terminal (standard error, or `draw_to`'s) or in a notebook.
 
     One loop is shown at a time: a loop inside the loop is not.
 
@@ -49,13 +50,23 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     import sys
 
     stream = _stream or sys.stderr
-    if _drawing or (not stream.isatty() and _seconds is None):
+    bars = stream.isatty() or _in_notebook()
+    if _drawing or (not bars and _seconds is None):
         yield from items
         return
     try:
-        yield from (_draw if stream.isatty() else _write)(items, description, total, stream)
+        yield from (_draw if bars else _write)(items, description, total, stream)
     finally:
         end()
+
+
+def _in_notebook() -> bool:
+    """Whether rich can draw a bar into the cell that runs: a Jupyter kernel with ipywidgets."""
+    import sys
+
+    kernel = sys.modules.get("ipykernel.zmqshell")
+    shell = sys.modules["IPython"].get_ipython() if kernel and "IPython" in sys.modules else None
+    return shell is not None and importlib.util.find_spec("ipywidgets") is not None
 
 
 def end() -> None:
@@ -114,7 +125,8 @@ def _draw(items: Iterable[T], description: str, total: int | None, stream: TextI
     if _below:
         _drawn.enter_context(_under_the_line(stream))
     # what the items' user prints goes where it went before, not above the bar
-    bar = Progress(console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False)
+    console = Console(file=stream) if stream.isatty() else Console()  # which finds the notebook by itself
+    bar = Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
     _drawn.enter_context(bar)
     yield from bar.track(items, total=total, description=description)
 

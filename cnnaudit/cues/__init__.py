@@ -13,12 +13,13 @@ from cnnaudit.cues.excess import Excess, excess
 from cnnaudit.cues.file_facts import FileFacts, letterbox_widths
 from cnnaudit.cues.model import Model, Sample
 from cnnaudit.cues.noise import Noise
-from cnnaudit.cues.patch import Patch, search_patches, shared_patches
+from cnnaudit.cues.patch import Patch, confirm_patches, prepare_patches, search_patches, shared_patches
 from cnnaudit.cues.pattern import Pattern
-from cnnaudit.cues.places import search_windows
+from cnnaudit.cues.placed import given, removed
+from cnnaudit.cues.places import confirm_windows, prepare_windows, search_windows
 from cnnaudit.cues.protocol import Cue, PlacedCue, Predict
 from cnnaudit.cues.ring import Ring
-from cnnaudit.cues.search import Effort, Found, Search
+from cnnaudit.cues.search import Found, Prepared, Search
 from cnnaudit.cues.spectrum import Spectrum
 from cnnaudit.cues.tone import Tone
 from cnnaudit.cues.use import Effect, gain, loss
@@ -31,7 +32,6 @@ __all__ = [
     "Constancy",
     "Cue",
     "Effect",
-    "Effort",
     "Excess",
     "FileFacts",
     "Found",
@@ -41,6 +41,7 @@ __all__ = [
     "Pattern",
     "PlacedCue",
     "Predict",
+    "Prepared",
     "Ring",
     "Sample",
     "Search",
@@ -48,13 +49,19 @@ __all__ = [
     "Tone",
     "Window",
     "availability",
+    "confirm_patches",
+    "confirm_windows",
     "constancy",
     "edge_codes",
     "excess",
     "gain",
+    "given",
     "largest_side",
     "letterbox_widths",
     "loss",
+    "prepare_patches",
+    "prepare_windows",
+    "removed",
     "search_patches",
     "search_windows",
     "shared_patches",

@@ -35,6 +35,13 @@ class Availability:
         """The judged classes, the best told first."""
         return [int(k) for k in self.classes[np.argsort(-self.auc, kind="stable")]]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: per class how well the cue tells it."""
+        from cnnaudit.core.notebook import table_html
+
+        rows = zip(*(values.tolist() for values in (self.classes, self.auc, self.low, self.high)))
+        return table_html(["class", "AUC", "from", "to"], sorted(rows, key=lambda row: -row[1]))
+
 
 def availability(
     train: tuple[np.ndarray, np.ndarray],

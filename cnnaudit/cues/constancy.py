@@ -9,15 +9,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.cues.edges import CODES, FLAT, PLATEAU, edge_codes
+from cnnaudit.cues.edges import CODES, ENDING, FLAT, LEVELS, PLATEAU, edge_codes
 from cnnaudit.cues.pattern import Pattern, cut
 
 #: Side of the window in which edge codes must agree together: the edges of a tag of 3 x 3 pixels.
 SIDE = 4
 #: The fewest codes of a pattern; a single pixel of another level makes three.
 FEWEST_CODES = 3
-#: Codes that are this much more frequent in the class than in any other belong to its pattern.
+#: Codes that are this much more frequent in the class than in any other belong to its pattern, and so much of the most
+#: frequent one: three bounds are tried, as honest content may stand beside a tag.
 SUPPORT = 0.1
+SUPPORTS = (0.0, 0.5, 0.8)
 #: A level of plain areas that more than this share of all pixels have is the background.
 BACKGROUND = 0.1
 _BATCH = 256
@@ -111,11 +113,12 @@ def _most_constant_codes(splits: list[_Split], common: Tensor) -> tuple[Tensor, 
 
 
 def _common(splits: list[_Split]) -> Tensor:
-    """The codes that are nobody's pattern: flat, and plateaus of a level that a tenth of all pixels have."""
+    """The codes that are nobody's pattern: flat, plateaus that go on or of a level that a tenth of all pixels have."""
     each = [torch.stack([(split.codes == code).sum() for code in range(PLATEAU, CODES)]) for split in splits]
-    counts = torch.stack(each).sum(dim=0)
+    counts = torch.stack(each).sum(dim=0).view(2, LEVELS).sum(dim=0)
     often = torch.nonzero(counts > BACKGROUND * sum(split.codes.numel() for split in splits)).flatten()
-    return torch.cat([torch.tensor([FLAT], device=often.device), often + PLATEAU])
+    going_on = torch.arange(PLATEAU, ENDING, device=often.device)
+    return torch.cat([torch.tensor([FLAT], device=often.device), going_on, often + ENDING])
 
 
 def _excess(split: _Split, common: Tensor, start: int, stop: int) -> Tensor:
@@ -139,7 +142,7 @@ def _best_window(
     height, width = (min(SIDE, length) for length in excess.shape[1:])
     ones = torch.ones(1, 1, height, width, device=excess.device)
     found = []
-    for support in {SUPPORT, max(SUPPORT, float(excess.max()) / 2)}:
+    for support in sorted({max(SUPPORT, share * float(excess.max())) for share in SUPPORTS}):
         wanted = excess > support
         weight = functional.conv2d((excess * wanted).sum(dim=0)[None, None], ones)[0, 0]
         number = functional.conv2d(wanted.sum(dim=0).float()[None, None], ones)[0, 0]

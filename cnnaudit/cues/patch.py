@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,21 @@ from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.excess import excess
+from cnnaudit.cues.fill import filled
 from cnnaudit.cues.model import Model, Sample
-from cnnaudit.cues.protocol import Cue, check_images, check_pair, gray
-from cnnaudit.cues.search import Candidate, Effort, Halves, Search, Trial, judged_classes, nobody, search_classes
+from cnnaudit.cues.protocol import PlacedCue, check_images, check_pair, gray
+from cnnaudit.cues.search import (
+    PASSES,
+    Candidate,
+    Halves,
+    Prepared,
+    Search,
+    Trial,
+    judged_classes,
+    nobody,
+    search_classes,
+)
+from cnnaudit.cues.window import NEAR
 
 #: Side of a patch in pixels.
 SIDE = 5
@@ -57,6 +70,22 @@ class Patch:
         places = self.places(donors)
         last = torch.tensor([length - SIDE for length in donors.shape[2:]], device=donors.device)
         return _put(images, self.places(images), _gather(donors, torch.where(2 * places > last, 0, last)))
+
+    def erase(self, images: Tensor) -> Tensor:
+        """The images with their best place filled from the pixels around it."""
+        check_images(images, self.name)
+        places = self.places(images)
+        around = _gather(functional.pad(images, (1, 1, 1, 1), value=math.nan), places, SIDE + 2)
+        return _put(images, places, filled(around))
+
+    def surroundings(self, images: Tensor) -> Tensor:
+        """The pixels up to two beyond the best place's sides, .5 beyond the image, (N, F)."""
+        check_images(images, self.name)
+        padded = functional.pad(images, (NEAR,) * 4, value=0.5)
+        area = _gather(padded, self.places(images), SIDE + 2 * NEAR)
+        around = torch.ones(area.shape[2:], dtype=torch.bool, device=images.device)
+        around[NEAR:-NEAR, NEAR:-NEAR] = False
+        return area[:, :, around].flatten(1)
 
     def carriers(self, images: Tensor) -> Tensor:
         """Which images show at least 23 of the 25 signs at some place: bool (N,)."""
@@ -134,7 +163,7 @@ def search_patches(
     tolerance: float,
     rng: np.random.Generator,
     *,
-    effort: Effort | None = None,
+    passes: int = PASSES,
     confidence: float = 0.95,
 ) -> Search:
     """Which patch, wherever it stands, gives a class away and moves predictions to it; as `search_windows`.
@@ -144,6 +173,19 @@ def search_patches(
     Raises:
         UnsupportedError: images smaller than the patch, or fewer than two classes with images enough to compare.
     """
+    prepared = prepare_patches(train, validation, classes, tolerance, rng, confidence)
+    return confirm_patches(model, prepared, rng, passes=passes, confidence=confidence)
+
+
+def prepare_patches(
+    train: Sample,
+    validation: Sample,
+    classes: int,
+    tolerance: float,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Prepared:
+    """The first step of `search_patches`, which asks no model."""
     _check_size(train.images)
     train, validation, not_judged = judged_classes(train, validation, classes)
     halves = Halves.of(train, validation, rng)
@@ -156,14 +198,19 @@ def search_patches(
         patch = shared[k].patch if k in shared else None
         carriers = patch.carriers if patch else nobody
         candidates[k] = Candidate(excess(carriers, halves.confirm, k, joint, confidence), carriers, patch)
+    return Prepared(halves, candidates, not_judged, tolerance)
 
-    def propose(candidate: Candidate, trial: Trial) -> tuple[Cue, tuple[tuple[Cue, float], ...]]:
+
+def confirm_patches(
+    model: Model, prepared: Prepared, rng: np.random.Generator, *, passes: int = PASSES, confidence: float = 0.95
+) -> Search:
+    """The other steps of `search_patches`."""
+
+    def propose(candidate: Candidate, trial: Trial | None) -> tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]:
         assert isinstance(candidate.pattern, Patch)  # a class without one is cleared by its constancy
         return candidate.pattern, ()
 
-    start = model.passes
-    found, why = search_classes(model, halves, candidates, tolerance, propose, rng, effort or Effort(), confidence)
-    return Search(found, {**not_judged, **why}, model.passes - start, candidates, halves)
+    return search_classes(model, prepared, propose, rng, passes, confidence)
 
 
 def _check_size(images: Tensor) -> None:
@@ -215,22 +262,22 @@ def _codes(images: Tensor) -> Tensor:
     return torch.where(busy & (turns >= FEWEST_TURNS), code, -1).sort(dim=1).values
 
 
-def _gather(images: Tensor, places: Tensor) -> Tensor:
-    """The patches at the places, (N, C, 5, 5)."""
-    rows, columns = _indices(images, places)
+def _gather(images: Tensor, places: Tensor, side: int = SIDE) -> Tensor:
+    """The patches at the places, (N, C, side, side)."""
+    rows, columns = _indices(images, places, side)
     index = torch.arange(len(images), device=images.device)[:, None, None]
     return images.movedim(1, 3)[index, rows, columns].movedim(3, 1)
 
 
 def _put(images: Tensor, places: Tensor, patches: Tensor) -> Tensor:
     """The images with the patches at the places."""
-    rows, columns = _indices(images, places)
+    rows, columns = _indices(images, places, SIDE)
     changed = images.movedim(1, 3).clone()
     changed[torch.arange(len(images), device=images.device)[:, None, None], rows, columns] = patches.movedim(1, 3)
     return changed.movedim(3, 1).contiguous()
 
 
-def _indices(images: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (N, 5, 1) and columns (N, 1, 5) of the patches' pixels."""
-    side = torch.arange(SIDE, device=images.device)
-    return places[:, 0, None, None] + side[None, :, None], places[:, 1, None, None] + side[None, None, :]
+def _indices(images: Tensor, places: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Rows (N, side, 1) and columns (N, 1, side) of the patches' pixels."""
+    step = torch.arange(side, device=images.device)
+    return places[:, 0, None, None] + step[None, :, None], places[:, 1, None, None] + step[None, None, :]

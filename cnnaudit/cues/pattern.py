@@ -71,8 +71,8 @@ class Pattern:
 
 def cut(images: Tensor, top: int, left: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Edge codes and differences in a window, as those of the whole images are there: three (N, C, h, w)."""
-    above, before = min(top, 1), min(left, 1)
-    part = images[:, :, top - above : top + height + 1, left - before : left + width + 1]
+    above, before = min(top, 2), min(left, 2)  # what a plateau looks at on each side
+    part = images[:, :, top - above : top + height + 2, left - before : left + width + 2]
     inner = (..., slice(above, above + height), slice(before, before + width))
     right, down = differences(part)
     return edge_codes(part)[inner], right[inner], down[inner]

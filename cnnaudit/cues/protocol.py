@@ -38,7 +38,15 @@ class Cue(Protocol):
 
 @runtime_checkable
 class PlacedCue(Cue, Protocol):
-    """A cue with a place, which gives a control of its own where there are only two classes."""
+    """A cue with a place, which can be filled from what surrounds it and has a control where there are two classes."""
+
+    def erase(self, images: Tensor) -> Tensor:
+        """The images with the cue's place filled from the pixels around it."""
+        ...
+
+    def surroundings(self, images: Tensor) -> Tensor:
+        """The pixels around the cue's place, by which donors are chosen that fit in: (N, F)."""
+        ...
 
     def transplant_elsewhere(self, images: Tensor, donors: Tensor) -> Tensor:
         """The images with something else of the same donors at the cue's place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.cues.excess import Excess
 from cnnaudit.cues.model import Model, Sample
-from cnnaudit.cues.protocol import Cue
-from cnnaudit.cues.use import FEWEST, Effect, gain, loss
+from cnnaudit.cues.placed import given, removed
+from cnnaudit.cues.protocol import PlacedCue
+from cnnaudit.cues.use import FEWEST, Effect
 
 #: Classes with fewer training or validation images are not judged.
 FEWEST_TRAIN, FEWEST_VALIDATION = 50, 20
@@ -22,38 +23,10 @@ MOST_CLASSES = 10
 #: Recipients of one window in the search, and the most windows that are tried for one class.
 TRIAL = 12
 MOST_WINDOWS = 25
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many images a confirmation uses.
-
-    Attributes:
-        gains: recipients of the gain, 4 forward passes each.
-        losses: recipients of the loss, 2 1/3 forward passes each; 0: it is not measured.
-    """
-
-    gains: int = 60
-    losses: int = 120
-
-    @property
-    def passes(self) -> int:
-        """The most forward passes of one class, its smallest search included."""
-        return 4 * self.gains + 2 * self.losses + -(-self.losses // 3) + 2 * TRIAL
-
-    def shared(self, classes: int, left: int | None) -> tuple[Effort, int]:
-        """The effort for each of so many classes, at least a third of this one, and how many of them it reaches."""
-        if left is None or not classes:
-            return self, classes
-        reached = min(classes, max(1, left // max(self._part(1 / 3).passes, 1)))
-        part = min(1.0, max(1 / 3, left / reached / self.passes))
-        while part > 1 / 3 and self._part(part).passes * reached > left:
-            part -= 0.02
-        return self._part(part), reached
-
-    def _part(self, share: float) -> Effort:
-        losses = max(FEWEST, round(share * self.losses)) if self.losses else 0
-        return Effort(max(FEWEST, round(share * self.gains)), losses)
+#: The search of windows takes at most a twelfth of the forward passes: what is left must decide.
+PART = 12
+#: Forward passes of one class without a budget. A budget is shared evenly, each class with at least a third of these.
+PASSES = 450
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +40,16 @@ class Found:
         effect: its gain on that half; None where the class was cleared.
         removed: its loss there, of images that carry the pattern; None where the class was cleared or has too few.
         tried: what was tried on the search half, and the share of recipients that followed.
+        note: why the class was cleared, where it was not by its constancy.
     """
 
     class_index: int
     constancy: Excess
-    cue: Cue | None = None
+    cue: PlacedCue | None = None
     effect: Effect | None = None
     removed: Effect | None = None
-    tried: tuple[tuple[Cue, float], ...] = ()
+    tried: tuple[tuple[PlacedCue, float], ...] = ()
+    note: str = ""
 
     @property
     def use(self) -> tuple[float, float, float]:
@@ -105,6 +80,17 @@ class Search:
     halves: Halves
     maps: Tensor | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: per class whether its pattern is there and used."""
+        from cnnaudit.core.notebook import table_html
+
+        columns = ["class", "constancy", "elsewhere", "used", "from", "to", "not judged"]
+        rows: list[list[object]] = [
+            [k, found.constancy.share, found.constancy.elsewhere, *found.use, None] for k, found in self.found.items()
+        ]
+        rows += [[k, None, None, None, None, None, reason] for k, reason in self.not_judged.items()]
+        return table_html(columns, sorted(rows, key=lambda row: int(str(row[0]))))
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -123,7 +109,11 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Donors and recipients of the search and of the confirmation; no image is in two of them."""
+    """Donors and recipients of the search and of the confirmation; no image is in two of them.
+
+    The search has half of the training images, the confirmation the other half and all validation images: what a model
+    goes by is asked of images that it has not learned.
+    """
 
     search_donors: Sample
     confirm_donors: Sample
@@ -132,18 +122,51 @@ class Halves:
 
     @classmethod
     def of(cls, train: Sample, validation: Sample, rng: np.random.Generator) -> Halves:
-        """Both splits, each class halved."""
-        return cls(*train.halves(rng), *validation.halves(rng))
+        """The training split with each class halved; half of the search's half receives."""
+        first, second = train.halves(rng)
+        donors, recipients = first.halves(rng)
+        return cls(donors, second, recipients, validation)
 
     @property
     def search(self) -> tuple[Sample, Sample]:
-        """The half that candidates are found on, of both splits."""
+        """The two parts that candidates are found on."""
         return self.search_donors, self.search_recipients
 
     @property
     def confirm(self) -> tuple[Sample, Sample]:
-        """The half that they are measured on, of both splits."""
+        """The two parts that they are measured on, of both splits."""
         return self.confirm_donors, self.confirm_recipients
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is known before a model is asked.
+
+    Attributes:
+        halves: the images of the search and of the confirmation.
+        candidates: what each class shares most, by class.
+        not_judged: why a class was not judged, by class.
+        tolerance: of constancy.
+        maps: constancy of single pixels by class, (K, h, w); None of patches anywhere.
+        cleared: why a class need not be searched though it is constant, by class.
+    """
+
+    halves: Halves
+    candidates: Mapping[int, Candidate]
+    not_judged: Mapping[int, str]
+    tolerance: float
+    maps: Tensor | None = None
+    cleared: Mapping[int, str] = field(default_factory=dict)
+
+    def judged(self) -> list[int]:
+        """The classes, the most constant first. Of two only that one: gain for one is loss for the other."""
+        order = sorted(self.candidates, key=lambda k: -self.candidates[k].constancy.value)
+        return order[: 1 if len(order) == 2 else None]
+
+    def beyond(self) -> list[int]:
+        """Those whose constancy may be beyond the tolerance."""
+        constant = (k for k in self.judged() if self.candidates[k].constancy.high > self.tolerance)
+        return [k for k in constant if k not in self.cleared]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +179,13 @@ class Trial:
     donors: Sample
     windows: int
 
-    def followed(self, cue: Cue) -> float:
+    def followed(self, cue: PlacedCue) -> float:
         """The share of recipients that become the class when given the cue."""
         after = self.model.probabilities(cue.transplant(self.recipients.images, self.donors.images))
         return float((after.argmax(axis=1) == self.class_index).mean())
 
 
-Propose = Callable[[Candidate, "Trial"], tuple[Cue, tuple[tuple[Cue, float], ...]]]
+Propose = Callable[[Candidate, "Trial | None"], tuple[PlacedCue, tuple[tuple[PlacedCue, float], ...]]]
 
 
 def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sample, Sample, dict[int, str]]:
@@ -189,93 +212,97 @@ def judged_classes(train: Sample, validation: Sample, classes: int) -> tuple[Sam
 
 def search_classes(
     model: Model,
-    halves: Halves,
-    candidates: Mapping[int, Candidate],
-    tolerance: float,
+    prepared: Prepared,
     propose: Propose,
     rng: np.random.Generator,
-    effort: Effort,
+    passes: int,
     confidence: float,
-) -> tuple[dict[int, Found], dict[int, str]]:
-    """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged.
-
-    Of two classes only the more constant is asked: gain for one is loss for the other.
-    """
-    order = sorted(candidates, key=lambda k: -candidates[k].constancy.value)[: 1 if len(candidates) == 2 else None]
-    found = {k: Found(k, candidates[k].constancy) for k in order if candidates[k].constancy.high <= tolerance}
-    beyond = [k for k in order if k not in found]
-    effort, reached = effort.shared(min(len(beyond), MOST_CLASSES), model.left)
-    joint = 1 - (1 - confidence) / (2 * max(reached, 1))  # gain and loss of each class
-    not_judged = {}
+) -> Search:
+    """Searches each class whose constancy may be beyond the tolerance: what was found, why others were not judged."""
+    candidates, halves, start = prepared.candidates, prepared.halves, model.passes
+    beyond = prepared.beyond()
+    found = {
+        k: Found(k, candidates[k].constancy, note=prepared.cleared.get(k, ""))
+        for k in prepared.judged()
+        if k not in beyond
+    }
+    each, reached = _shared(passes, min(len(beyond), MOST_CLASSES), model.left)
+    # A class fails by its gain or its loss; it passes where neither is beyond, which needs no correction.
+    bounds = {"confidence": 1 - (1 - confidence) / (2 * max(reached, 1)), "high_confidence": confidence}
+    not_judged = dict(prepared.not_judged)
     for number, k in enumerate(beyond):
         value = f"constancy {candidates[k].constancy.value:.2f}"
         if number >= MOST_CLASSES:
             not_judged[k] = f"{value}; only the {MOST_CLASSES} most constant classes are searched"
-        elif number >= reached or not model.affords(effort.passes):
-            not_judged[k] = (
-                f"{value}; {effort.passes} forward passes are needed and {model.left} are left of the budget"
-            )
+        elif number >= reached:
+            not_judged[k] = f"{value}; {each} forward passes are needed and {model.left} are left of the budget"
         else:
             try:
-                trial = _trial(model, k, candidates[k], halves, effort, rng)
+                end = model.passes + each
+                windows = min(MOST_WINDOWS, each // (PART * TRIAL))
+                trial = _trial(model, k, candidates[k], halves, windows, rng) if windows > 1 else None
                 cue, tried = propose(candidates[k], trial)
-                found[k] = _confirmed(model, k, candidates[k], cue, halves, effort, joint, rng, tried)
+                found[k] = _confirmed(model, k, candidates[k], cue, halves, end - model.passes, bounds, rng, tried)
             except UnsupportedError as error:
                 not_judged[k] = f"{value}; {error}"
-    return found, not_judged
+    return Search(found, not_judged, model.passes - start, candidates, halves, prepared.maps)
+
+
+def _shared(passes: int, classes: int, left: int | None) -> tuple[int, int]:
+    """Forward passes for each of so many classes, and how many of them the budget reaches with a third of `passes`."""
+    if left is None or not classes:
+        return passes, classes
+    reached = min(classes, 3 * left // passes)
+    return (left // reached if reached else passes // 3), reached
 
 
 def _confirmed(
     model: Model,
     class_index: int,
     candidate: Candidate,
-    cue: Cue,
+    cue: PlacedCue,
     halves: Halves,
-    effort: Effort,
-    confidence: float,
+    passes: int,
+    bounds: Mapping[str, float],
     rng: np.random.Generator,
-    tried: tuple[tuple[Cue, float], ...],
+    tried: tuple[tuple[PlacedCue, float], ...],
 ) -> Found:
-    """Gain and loss of the cue on the half of the images that the search did not see."""
+    """Gain and loss of the cue on images that the search did not see; the loss has half of the forward passes."""
 
     def measure(effect: Callable[..., Effect], most: int) -> Effect | None:
         parts = (halves.confirm_recipients, halves.confirm_donors)
         try:
-            return effect(
-                model, cue, class_index, *parts, rng, most=most, carriers=candidate.carriers, confidence=confidence
-            )
+            return effect(model, cue, class_index, *parts, rng, passes=most, carriers=candidate.carriers, **bounds)
         except UnsupportedError as error:
             reasons.append(str(error))
             return None
 
     reasons: list[str] = []
-    gained = measure(gain, effort.gains)
-    lost = measure(loss, effort.losses) if effort.losses else None
+    end = model.passes + passes
+    lost = measure(removed, passes // 2)
+    gained = measure(given, end - model.passes)
     if gained is None and lost is None:
         raise UnsupportedError("; ".join(reasons))
     return Found(class_index, candidate.constancy, cue, gained, lost, tried)
 
 
 def _trial(
-    model: Model, class_index: int, candidate: Candidate, halves: Halves, effort: Effort, rng: np.random.Generator
+    model: Model, class_index: int, candidate: Candidate, halves: Halves, windows: int, rng: np.random.Generator
 ) -> Trial:
-    """Twelve recipients and as many donors from the search half, and how many windows the budget lets them try."""
+    """Twelve recipients and as many donors from the search half, for so many windows."""
     rows = np.flatnonzero(halves.search_donors.labels == class_index)
     rows = rows[candidate.carriers(halves.search_donors.part(rows).images).cpu().numpy()]
     if len(rows) < FEWEST:
         raise UnsupportedError(
             f"expected at least {FEWEST} donors that carry the pattern in the search half, found {len(rows)}"
         )
-    # What the confirmation leaves, shared with the classes to come.
-    left = model.left
-    spare = MOST_WINDOWS if left is None else (left - effort.passes) // (3 * TRIAL)
     others = np.flatnonzero(halves.search_recipients.labels != class_index)
     recipients = halves.search_recipients.part(rng.permutation(others)[: 2 * TRIAL])
     elsewhere = np.flatnonzero(model.probabilities(recipients.images).argmax(axis=1) != class_index)[:TRIAL]
     if not len(elsewhere):
         raise UnsupportedError(f"every image of the search half is predicted {class_index}")
     donors = halves.search_donors.part(np.resize(rng.permutation(rows), len(elsewhere)))
-    return Trial(model, class_index, recipients.part(elsewhere), donors, max(0, min(MOST_WINDOWS, spare)))
+    return Trial(model, class_index, recipients.part(elsewhere), donors, windows)
 
 
 def nobody(images: Tensor) -> Tensor:

@@ -98,14 +98,14 @@ def gain(
         1.0
     """
     others = np.flatnonzero(recipients.labels != class_index)
-    rows = _evenly(recipients.labels, others, most, rng)
-    _refuse_few(len(rows), "images of other classes", cue, class_index)
+    rows = evenly(recipients.labels, others, most, rng)
+    refuse_few(len(rows), "images of other classes", cue, class_index)
     before = model.probabilities(recipients.part(rows).images)
     kept = before.argmax(axis=1) != class_index
     taken, before = recipients.part(rows[kept]), before[kept, class_index]
-    _refuse_few(len(taken), f"images of other classes that are not predicted {class_index} already", cue, class_index)
-    own_donors, share = _donors(donors, class_index, carriers)
-    _refuse_few(len(own_donors), "donors" + (" that carry the pattern" if carriers else ""), cue, class_index)
+    refuse_few(len(taken), f"images of other classes that are not predicted {class_index} already", cue, class_index)
+    own_donors, share = carrying(donors, class_index, carriers)
+    refuse_few(len(own_donors), "donors" + (" that carry the pattern" if carriers else ""), cue, class_index)
 
     def ask(change: Callable[[Tensor, Tensor], Tensor], chosen: np.ndarray) -> _Arm:
         valid = chosen >= 0
@@ -117,10 +117,10 @@ def gain(
             moved[valid] = after[:, class_index] - before[valid]
         return _Arm(followed, moved, chosen)
 
-    given = _dealt(own_donors, len(taken), rng)
+    given = dealt(own_donors, len(taken), rng)
     treated = ask(cue.transplant, given)
-    own = ask(cue.transplant, _matched(taken.labels, donors.labels, rng))
-    third = _third_class(taken.labels, donors.labels, class_index, rng)
+    own = ask(cue.transplant, matched(taken.labels, donors.labels, rng))
+    third = third_class(taken.labels, donors.labels, class_index, rng)
     if (third >= 0).any():
         other = ask(cue.transplant, third)
     elif isinstance(cue, PlacedCue):
@@ -152,20 +152,20 @@ def loss(
 
     Args, raises: as `gain`; `carriers` picks recipients and the control's donors, those that show the pattern.
     """
-    rows, share = _donors(recipients, class_index, carriers)
+    rows, share = carrying(recipients, class_index, carriers)
     rows = rng.permutation(rows)[:most]
-    _refuse_few(len(rows), "validation images", cue, class_index)
+    refuse_few(len(rows), "validation images", cue, class_index)
     before = model.probabilities(recipients.part(rows).images)
     kept = before.argmax(axis=1) == class_index
     taken, before = recipients.part(rows[kept]), before[kept, class_index]
-    _refuse_few(len(taken), f"validation images predicted {class_index}", cue, class_index)
-    same, _ = _donors(donors, class_index, carriers)
+    refuse_few(len(taken), f"validation images predicted {class_index}", cue, class_index)
+    same, _ = carrying(donors, class_index, carriers)
     other = np.flatnonzero(donors.labels != class_index)
-    _refuse_few(min(len(same), len(other)), "donors", cue, class_index)
+    refuse_few(min(len(same), len(other)), "donors", cue, class_index)
     arms: list[_Arm] = []
-    for pool, n in ((_evenly(donors.labels, other, len(other), rng), len(taken)), (same, -(-len(taken) // 3))):
+    for pool, n in ((evenly(donors.labels, other, len(other), rng), len(taken)), (same, -(-len(taken) // 3))):
         chosen = np.full(len(taken), -1)
-        chosen[:n] = _dealt(pool, n, rng)
+        chosen[:n] = dealt(pool, n, rng)
         left, moved = np.full(len(taken), np.nan), np.full(len(taken), np.nan)
         after = model.probabilities(cue.transplant(taken.images[:n], donors.part(chosen[:n]).images))
         left[:n], moved[:n] = after.argmax(axis=1) != class_index, before[:n] - after[:, class_index]
@@ -175,7 +175,7 @@ def loss(
     return _effect(cue.name, class_index, (arms[0], arms[1], absent), len(other), share, rng, confidence, resamples)
 
 
-def _donors(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:
+def carrying(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:
     """Rows of the class's images, those that carry the pattern, and their share."""
     rows = np.flatnonzero(sample.labels == class_index)
     if carriers is None or not len(rows):
@@ -184,14 +184,19 @@ def _donors(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tenso
     return rows[carry], float(carry.mean())
 
 
-def _refuse_few(found: int, what: str, cue: Cue, class_index: int) -> None:
+def refuse_few(found: int, what: str, cue: Cue, class_index: int) -> None:
+    """Refuses fewer than 5 images.
+
+    Raises:
+        UnsupportedError: says how many of what there are.
+    """
     if found < FEWEST:
         raise UnsupportedError(
             f"use of {cue.name} for class {class_index}: expected at least {FEWEST} {what}, found {found}"
         )
 
 
-def _evenly(labels: np.ndarray, rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def evenly(labels: np.ndarray, rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """At most so many of the rows, in an order that takes from every class in turn."""
     rows = rng.permutation(rows)
     turn = np.zeros(len(rows), dtype=np.int64)
@@ -201,29 +206,29 @@ def _evenly(labels: np.ndarray, rows: np.ndarray, most: int, rng: np.random.Gene
     return rows[np.argsort(turn, kind="stable")][:most]
 
 
-def _dealt(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+def dealt(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """A donor for each of n recipients; none is used again before all were used."""
     return np.concatenate([rng.permutation(pool) for _ in range(-(-n // len(pool)))])[:n]
 
 
-def _matched(labels: np.ndarray, donors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def matched(labels: np.ndarray, donors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each recipient a donor of its own class, -1 where there is none."""
     chosen = np.full(len(labels), -1)
     for k in np.unique(labels):
         pool = np.flatnonzero(donors == k)
         if len(pool):
-            chosen[labels == k] = _dealt(pool, int((labels == k).sum()), rng)
+            chosen[labels == k] = dealt(pool, int((labels == k).sum()), rng)
     return chosen
 
 
-def _third_class(labels: np.ndarray, donors: np.ndarray, class_index: int, rng: np.random.Generator) -> np.ndarray:
+def third_class(labels: np.ndarray, donors: np.ndarray, class_index: int, rng: np.random.Generator) -> np.ndarray:
     """For each recipient a donor that is neither of its own class nor of `class_index`, -1 where there is none."""
     chosen = np.full(len(labels), -1)
     for k in np.unique(labels):
         pool = np.flatnonzero((donors != k) & (donors != class_index))
         if len(pool):
             own = labels == k
-            chosen[own] = _dealt(_evenly(donors, pool, int(own.sum()), rng), int(own.sum()), rng)
+            chosen[own] = dealt(evenly(donors, pool, int(own.sum()), rng), int(own.sum()), rng)
     return chosen
 
 

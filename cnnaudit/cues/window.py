@@ -6,14 +6,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.cues.fill import filled
 from cnnaudit.cues.protocol import check_images, check_pair
 
 #: The largest share of the image that a window may cover. Larger windows are the object itself: the gain of a clean
 #: MNIST network is .12 with windows of 6 x 6 pixels (.046 of the image), .60 with 12 x 12 and .99 with 18 x 18.
 MOST_AREA = 0.05
+#: Pixels beyond each side that say whether a donor's content fits in.
+NEAR = 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,24 @@ class Window:
         changed = images.clone()
         self._cut(changed).copy_(self.opposite(*images.shape[2:])._cut(donors))
         return changed
+
+    def erase(self, images: Tensor) -> Tensor:
+        """The images with the window filled from the pixels around it, see `filled`; refuses as `read` does."""
+        check_images(images, self.name)
+        self.check_fit(*images.shape[2:])
+        changed, padded = images.clone(), functional.pad(images, (1, 1, 1, 1), value=math.nan)
+        around = padded[:, :, self.top : self.top + self.height + 2, self.left : self.left + self.width + 2]
+        self._cut(changed).copy_(filled(around))
+        return changed
+
+    def surroundings(self, images: Tensor) -> Tensor:
+        """The pixels up to two beyond the window's sides, (N, F)."""
+        height, width = images.shape[2:]
+        around = torch.zeros(height, width, dtype=torch.bool, device=images.device)
+        rows = slice(max(self.top - NEAR, 0), self.top + self.height + NEAR)
+        around[rows, max(self.left - NEAR, 0) : self.left + self.width + NEAR] = True
+        around[self.top : self.top + self.height, self.left : self.left + self.width] = False
+        return images[:, :, around].flatten(1)
 
     def opposite(self, height: int, width: int) -> Window:
         """The window of the same size in the corner of the image that is farthest away."""

@@ -1,4 +1,4 @@
-"""Synthetic images of circles, squares and triangles, as in the thesis of España (2021)."""
+"""Synthetic images of circles or ellipses, squares or rectangles, and triangles, as in the thesis of España (2021)."""
 
 from __future__ import annotations
 
@@ -59,8 +59,11 @@ def shapes(
     swaps: Literal["exact", "repeated"] = "exact",
     square: Literal["side", "vertex"] = "side",
     size: int = 28,
+    aspect: float | tuple[float, float] = 1,
 ) -> Shapes:
     """Draw circles, squares and equilateral triangles, each inscribed in a circle around the image's center.
+
+    With `aspect` above 1 the circle becomes an ellipse and the square a rectangle.
 
     A figure is drawn in black and white on a canvas, pixels of the canvas are swapped, and the canvas is averaged
     down to `size` (each pixel the mean of the area it covers), which turns the noise into grays.
@@ -79,6 +82,9 @@ def shapes(
             is back at its color (at noise 20 about 16.5 % end up swapped). The thesis does not say which.
         square: whether the upright square stands on its side or on a vertex. The thesis does not say.
         size: side of the images in pixels; `size=canvas` gives the canvases themselves.
+        aspect: the longer by the shorter axis of the ellipse, and side of the rectangle; two numbers: of each. A
+            rectangle other than a square stands on its side. The thesis writes ellipse and rectangle and gives no
+            ratio, but says that its ellipses do not change when they are turned.
 
     Returns:
         The images with their labels, class after class.
@@ -97,6 +103,7 @@ def shapes(
     low, high = _radius_range(_RADIUS[transformation] if radius is None else radius)
     if not 0 <= noise <= 100:
         raise DataError(f"shapes: noise is a percentage of the canvas, 0..100, got {noise!r}")
+    aspects = _aspects(aspect, square)
     for name, number in (("canvas", canvas), ("n_per_class", n_per_class), ("size", size)):
         if number < 1:
             raise DataError(f"shapes: {name} must be at least 1, got {number!r}")
@@ -111,7 +118,7 @@ def shapes(
     images = np.empty((n, 1, size, size), dtype=np.float32)
     for start in range(0, n, _CHUNK):
         part = slice(start, start + _CHUNK)
-        black = _draw(labels[part], radii[part], angles[part], canvas, square)
+        black = _draw(labels[part], radii[part], angles[part], canvas, square, aspects)
         white = black ^ ~polarity[part, None, None] ^ _swapped(len(black), canvas, count, swaps, swapping)
         images[part, 0] = averaging @ white.astype(float) @ averaging.T
     return Shapes(images, labels, polarity, radii, angles)
@@ -171,7 +178,24 @@ def _radius_range(radius: float | tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _draw(labels: np.ndarray, radii: np.ndarray, angles: np.ndarray, canvas: int, square: str) -> np.ndarray:
+def _aspects(aspect: float | tuple[float, float], square: str) -> tuple[float, float]:
+    """The aspect ratios of ellipse and rectangle, refused where they name no such figure."""
+    ellipse, rectangle = (aspect, aspect) if isinstance(aspect, (int, float)) else aspect
+    if not (1 <= ellipse <= 10 and 1 <= rectangle <= 10):
+        raise DataError(f"shapes: aspect must be one number or (ellipse, rectangle), each 1 to 10, got {aspect!r}")
+    if rectangle > 1 and square == "vertex":
+        raise DataError("shapes: a rectangle stands on its side; give square='side', or aspect=(ellipse, 1)")
+    return ellipse, rectangle
+
+
+def _draw(
+    labels: np.ndarray,
+    radii: np.ndarray,
+    angles: np.ndarray,
+    canvas: int,
+    square: str,
+    aspects: tuple[float, float] = (1, 1),
+) -> np.ndarray:
     """The pixels whose center lies inside the figure, bool (n, canvas, canvas), row 0 on top."""
     centers = ((2 * np.arange(canvas) + 1) / canvas - 1).astype(np.float32)
     x, y = centers[None, None, :], -centers[None, :, None]
@@ -182,15 +206,28 @@ def _draw(labels: np.ndarray, radii: np.ndarray, angles: np.ndarray, canvas: int
         members = labels == label
         radius = radii[members].astype(np.float32)[:, None, None]
         if not normals[label]:
-            inside[members] = x**2 + y**2 <= radius**2
+            inside[members] = _ellipse(x, y, radius, angles[members], aspects[0])
             continue
         apothem = radius * np.float32(np.cos(np.pi / len(normals[label])))
         figure = inside[members]
-        for normal in normals[label]:
+        for number, normal in enumerate(normals[label]):
+            if label == 1 and aspects[1] != 1:  # half the longer side, half the shorter one, in turns
+                apothem = radius * np.float32((aspects[1], 1)[number % 2] / np.hypot(aspects[1], 1))
             direction = np.deg2rad(angles[members] + normal).astype(np.float32)[:, None, None]
             figure &= np.cos(direction) * x + np.sin(direction) * y <= apothem
         inside[members] = figure
     return inside
+
+
+def _ellipse(x: np.ndarray, y: np.ndarray, radius: np.ndarray, angles: np.ndarray, aspect: float) -> np.ndarray:
+    """The inside of an ellipse whose longer semiaxis is the radius, bool (n, canvas, canvas)."""
+    if aspect == 1:
+        circle: np.ndarray = x**2 + y**2 <= radius**2
+        return circle
+    turn = np.deg2rad(angles).astype(np.float32)[:, None, None]
+    along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    ellipse: np.ndarray = along**2 + (np.float32(aspect) * across) ** 2 <= radius**2
+    return ellipse
 
 
 def _swapped(n: int, canvas: int, count: int, swaps: str, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,12 +39,14 @@ class KnownImages:
     classes: tuple[str, ...]
 
 
-def mnist(root: str | Path, split: Part = "train") -> KnownImages:
+def mnist(root: str | Path, split: Part = "train", held_out: float | None = None) -> KnownImages:
     """MNIST, 28x28 gray: the idx files (also `.gz`, also in torchvision's `MNIST/raw`) or Keras's `mnist.npz`.
 
     Args:
-        root: the folder of the files, or the `.npz` file; relative to the working directory.
+        root: the folder of the files, or the `.npz` file; relative to the working directory, in an audit file to its
+            folder.
         split: `train` (60,000 images) or `test` (10,000).
+        held_out: split all images anew, this share of each class as `test` (drawn by seed 0) and the rest as `train`.
 
     Raises:
         DataError: the files are not there or are malformed; the message names the file.
@@ -55,10 +58,10 @@ def mnist(root: str | Path, split: Part = "train") -> KnownImages:
         Traceback (most recent call last):
         cnnaudit.core.errors.DataError: no MNIST in no/such/folder: expected train-images-idx3-ubyte or mnist.npz
     """
-    return _from_idx(Path(root), split, "MNIST", "mnist.npz", DIGITS)
+    return _parted(lambda part: _from_idx(Path(root), part, "MNIST", "mnist.npz", DIGITS), split, held_out)
 
 
-def fashion_mnist(root: str | Path, split: Part = "train") -> KnownImages:
+def fashion_mnist(root: str | Path, split: Part = "train", held_out: float | None = None) -> KnownImages:
     """Fashion-MNIST, 28x28 gray: the files of `mnist`, torchvision's in `FashionMNIST/raw`, or `fashion_mnist.npz`.
 
     Arguments and errors as in `mnist`.
@@ -66,22 +69,29 @@ def fashion_mnist(root: str | Path, split: Part = "train") -> KnownImages:
     Source: H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning
     algorithms, 2017.
     """
-    return _from_idx(Path(root), split, "FashionMNIST", "fashion_mnist.npz", FASHION)
+    return _parted(
+        lambda part: _from_idx(Path(root), part, "FashionMNIST", "fashion_mnist.npz", FASHION), split, held_out
+    )
 
 
-def cifar10(root: str | Path, split: Part = "train") -> KnownImages:
+def cifar10(root: str | Path, split: Part = "train", held_out: float | None = None) -> KnownImages:
     """CIFAR-10, 32x32 RGB: the batches for Python (`cifar-10-batches-py`) or `cifar10.npz`.
 
     Args:
-        root: the folder of the batches or the one above it, or the `.npz` file; relative to the working directory.
+        root: the folder of the batches or the one above it, or the `.npz` file; relative as in `mnist`.
         split: `train` (50,000 images in five batches) or `test` (10,000).
+        held_out: as in `mnist`.
 
     Raises:
         DataError: the files are not there or are malformed; the message names the file.
 
     Source: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
     """
-    root, part = Path(root), _part(split)
+    return _parted(lambda part: _cifar10(Path(root), part), split, held_out)
+
+
+def _cifar10(root: Path, part: str) -> KnownImages:
+    """The images of one part, as published."""
     names = [f"data_batch_{number}" for number in range(1, 6)] if part == "train" else ["test_batch"]
     for folder in (root, root / "cifar-10-batches-py"):
         if (folder / names[0]).is_file():
@@ -92,7 +102,23 @@ def cifar10(root: str | Path, split: Part = "train") -> KnownImages:
     raise DataError(f"no CIFAR-10 in {root}: expected {names[0]} or cifar10.npz")
 
 
-def _from_idx(root: Path, split: Part, folder: str, npz: str, classes: tuple[str, ...]) -> KnownImages:
+def _parted(read: Callable[[str], KnownImages], split: str, held_out: float | None) -> KnownImages:
+    """One part of a data set: as published, or of all its images split anew."""
+    _part(split)
+    if held_out is None:
+        return read(split)
+    if not 0 < held_out < 1:
+        raise DataError(f"held_out must be a share between 0 and 1, got {held_out!r}")
+    from sklearn.model_selection import train_test_split
+
+    both = [read("train"), read("test")]
+    labels = np.concatenate([part.labels for part in both])
+    parts = train_test_split(np.arange(len(labels)), test_size=held_out, stratify=labels, random_state=0)
+    chosen = np.sort(parts[split == "test"])
+    return KnownImages(np.concatenate([part.images for part in both])[chosen], labels[chosen], both[0].classes)
+
+
+def _from_idx(root: Path, split: str, folder: str, npz: str, classes: tuple[str, ...]) -> KnownImages:
     """The images of a data set in MNIST's files."""
     start = "train" if _part(split) == "train" else "t10k"
     for base in (root, root / "raw", root / folder / "raw"):

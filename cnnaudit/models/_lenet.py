@@ -18,6 +18,8 @@ def lenet(
     size: int = 28,
     channels: int = 1,
     kernel: int = 3,
+    activation: str = "relu",
+    pooling: str = "max",
 ) -> nn.Sequential:
     """Per entry of `filters` a convolution without padding, ReLU and 2x2 max pooling; then dense, ReLU, dense.
 
@@ -30,21 +32,25 @@ def lenet(
         size: side of the (square) images.
         channels: channels of the images.
         kernel: side of each filter.
+        activation: in place of ReLU: `tanh`, `sigmoid`, `elu` or `heaviside` (see `cnnaudit.models.activations`).
+        pooling: in place of the maximum: `average` or `l2`.
 
     Returns:
         A module with layers `conv1`, `relu1`, `pool1`, `conv2` …, `flatten`, `hidden`, `hidden_relu`, `output`;
         logits (N, classes).
 
     Raises:
-        ModelError: the images are too small for that many convolutions.
+        ModelError: the images are too small for that many convolutions; there is no such activation or pooling.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
 
     Example:
         >>> sum(p.numel() for p in lenet().parameters())
         113386
     """
     from torch import nn
+
+    from cnnaudit.models.activations import activation_named, pooling_named
 
     model = nn.Sequential()
     side, before = size, channels
@@ -53,11 +59,11 @@ def lenet(
         if side < 1:
             raise ModelError(f"lenet: images of {size} pixels are too small for {len(filters)} convolutions")
         model.add_module(f"conv{number}", nn.Conv2d(before, after, kernel))
-        model.add_module(f"relu{number}", nn.ReLU())
-        model.add_module(f"pool{number}", nn.MaxPool2d(2))
+        model.add_module(f"relu{number}", activation_named(activation))
+        model.add_module(f"pool{number}", pooling_named(pooling))
         before = after
     model.add_module("flatten", nn.Flatten())
     model.add_module("hidden", nn.Linear(before * side**2, hidden))
-    model.add_module("hidden_relu", nn.ReLU())
+    model.add_module("hidden_relu", activation_named(activation))
     model.add_module("output", nn.Linear(hidden, classes))
     return model

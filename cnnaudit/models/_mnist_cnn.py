@@ -15,7 +15,7 @@ def mnist_cnn(classes: int = 10) -> nn.Sequential:
     `conv2`, `relu2`, `pool`, `pool_dropout`, `flatten`, `hidden`, `hidden_relu`, `hidden_dropout`, `output`; logits
     (N, classes) for (N, 1, 28, 28).
 
-    Source: M. Aouassar, Y. Madhar and A. Gea, Visualizing and understanding convolutional networks, 2019.
+    Source: O. Aouassar, N. Madhar and R. Gea, Visualizing and understanding convolutional networks, 2019.
 
     Example:
         >>> sum(p.numel() for p in mnist_cnn().parameters())

@@ -35,7 +35,7 @@ def vgg4(classes: int = 10) -> nn.Sequential:
     `hidden`, `hidden_relu`, `dropout`, `output`; logits (N, classes) for (N, 3, 32, 32). The source gives the order of
     the layers and the count, from which the widths follow; it does not give the rate of the dropout.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017.
 
     Example:
         >>> sum(p.numel() for p in vgg4().parameters())

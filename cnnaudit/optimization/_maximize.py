@@ -32,6 +32,8 @@ class OptimizedImages:
         start, height: (N,), the objective of the first and of the best image, both without jitter.
         outcome: `converged`, `steps` (stopped after the last one) or `dead` (nothing that was tried moved it).
         steps: (N,), steps made.
+        began: from what the image that was kept ascended: `noise`, `louder noise` (from the first noise nothing moved),
+            `natural` (noise moved nothing, only the image that was given did) or `better image` (it led higher).
         history: (looks, N), the running best at the start and at every look; NaN once an image has left.
     """
 
@@ -43,6 +45,7 @@ class OptimizedImages:
     outcome: tuple[str, ...]
     steps: np.ndarray
     history: np.ndarray
+    began: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -115,7 +118,7 @@ def maximize(
     with evaluating(model):
         try:
             reader = Reader(model, objective.layers, first[:1].contiguous(memory_format=layout), dtype)
-        except RuntimeError as error:
+        except Exception as error:  # a model may refuse a size by whatever it likes to raise
             raise as_audit_error(error, shape) from error
         chosen = _seen_whole(chosen, reader, first[:1])
         ascents = Ascents(objective, chosen, reader, first, last, steps, layout, dtype, seed)
@@ -133,6 +136,7 @@ def maximize(
         tuple(outcome for part in parts for outcome in part.outcome),
         np.concatenate([part.steps.numpy() for part in parts]),
         np.concatenate(padded, axis=1),
+        tuple(began for part in parts for began in part.began),
     )
 
 
@@ -176,7 +180,7 @@ def _seen_whole(recipe: Recipe, reader: Reader, image: torch.Tensor) -> Recipe:
     try:
         with torch.no_grad():
             reader(functional.pad(image, [recipe.jitter.padding] * 4, value=recipe.jitter.gray))
-    except RuntimeError:
+    except Exception:  # whatever a model says to a size that is not its own
         return replace(recipe, jitter=replace(recipe.jitter, padding=0))
     return recipe
 
@@ -224,4 +228,5 @@ def best_of(
         ("steps",) * len(goals),
         none,
         height[None].cpu().numpy(),
+        ("natural",) * len(goals),
     )

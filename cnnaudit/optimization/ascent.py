@@ -32,6 +32,7 @@ class Ascent:
         outcome: (n) of `converged`, `steps` (all were made), `dead` (no gradient, so it was never moved; or it began
             at 0, as after a ReLU, and never left it).
         history: (measurements, n), the running best.
+        began: (n) of `noise`, `louder noise`, `natural`, `better image`.
     """
 
     objective: Objective
@@ -69,7 +70,7 @@ class Ascent:
         self.best, self.start = self.first.clone(), self.heights(self.first, self.rows)
         self.height, self.reference = self.start.clone(), self.start.clone()
         self.steps = torch.zeros(n, dtype=torch.long)
-        self.outcome = ["steps"] * n
+        self.outcome, self.began = ["steps"] * n, ["noise"] * n
         self.moved, self.still = torch.zeros(n, dtype=torch.bool, device=self.best.device), True
         self.history = [self.height.cpu().clone()]
 
@@ -78,13 +79,14 @@ class Ascent:
         above = (self.height > level).tolist()
         return [k for k, outcome in enumerate(self.outcome) if outcome == "dead" or not above[k]]
 
-    def adopt(self, goals: Sequence[int], other: Ascent) -> None:
-        """Take those goals that another ascent has brought further, in its order."""
+    def adopt(self, goals: Sequence[int], other: Ascent, began: str) -> None:
+        """Take those goals that another ascent has brought further, in its order; `began`: what it started from."""
         for k, goal in enumerate(goals):
             further = self.outcome[goal] == "dead" or bool(other.height[k] > self.height[goal])
             rose = bool(other.height[k] > other.start[k])  # else it is the image that was given, not an optimum
             if other.outcome[k] == "dead" or not (further and rose):
                 continue
+            self.began[goal] = "better image" if began == "natural" and self.outcome[goal] != "dead" else began
             self.outcome[goal], self.steps[goal] = other.outcome[k], other.steps[k]
             for name in ("best", "first", "start", "height"):
                 getattr(self, name)[goal] = getattr(other, name)[k]
@@ -221,7 +223,7 @@ class Ascents:
         """
         try:
             ascent = self._run(self.first[rows], rows)
-        except RuntimeError as error:
+        except Exception as error:  # a model may refuse a size by whatever it likes to raise
             if out_of_memory(error) and len(rows) > 1:
                 halves = rows.split(-(-len(rows) // 2))  # type: ignore[no-untyped-call]
                 return [ascent for half in halves for ascent in self(half)]
@@ -229,16 +231,16 @@ class Ascents:
         for attempt, louder in enumerate(self.recipe.louder, start=1):
             if stuck := ascent.behind(ascent.start):
                 elsewhere = noise(rows[stuck].tolist(), self.first.shape[1:], louder, self.seed + attempt)
-                self._again(ascent, stuck, elsewhere.to(self.first))
+                self._again(ascent, stuck, elsewhere.to(self.first), "louder noise")
         if self.natural is not None:
             behind = ascent.behind(ascent.heights(self.natural[rows], rows))
             if behind:
-                self._again(ascent, behind, self.natural[rows[behind]])
+                self._again(ascent, behind, self.natural[rows[behind]], "natural")
         return [ascent]
 
-    def _again(self, ascent: Ascent, goals: list[int], first: torch.Tensor) -> None:
+    def _again(self, ascent: Ascent, goals: list[int], first: torch.Tensor, began: str) -> None:
         """Another ascent of goals of the batch, kept where it came further."""
-        ascent.adopt(goals, self._run(first, ascent.rows[goals]))
+        ascent.adopt(goals, self._run(first, ascent.rows[goals]), began)
 
     def _run(self, first: torch.Tensor, rows: torch.Tensor) -> Ascent:
         """One ascent."""
@@ -259,7 +261,7 @@ def noise(rows: Iterable[int], shape: Sequence[int], spread: float, seed: int) -
     return (0.5 + spread * torch.stack(drawn)).clamp(0, 1)
 
 
-def as_audit_error(error: RuntimeError, shape: Sequence[int]) -> Exception:
+def as_audit_error(error: Exception, shape: Sequence[int]) -> Exception:
     """The error that a model raised, with the shape of the images in its message."""
     if isinstance(error, AuditError):
         return error

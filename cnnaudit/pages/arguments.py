@@ -59,6 +59,19 @@ def positive_float(text: str) -> float:
     return value
 
 
+def part(text: str) -> float:
+    """A number of at least 0 and below 1.
+
+    Example:
+        >>> part("0.1")
+        0.1
+    """
+    value = _real(text)
+    if value is None or not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0 and below 1, got {_short(text)}")
+    return value
+
+
 def accuracy(text: str) -> float:
     """A share above 0 and at most 1.
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from cnnaudit.core.errors import AuditError
+from cnnaudit.core.errors import AuditError, ConfigError
 from cnnaudit.core.progress import draw_to, end
 from cnnaudit.core.records import Selected
+from cnnaudit.core.selection import select
 from cnnaudit.core.wording import one_line
 from cnnaudit.plugin.reporter import Reporter
 from cnnaudit.plugin.session import NO_SOURCE, Session, Settings, Source, message, numbers
@@ -43,6 +44,7 @@ RECORDS = pytest.StashKey[list[str]]()
 KIND = pytest.StashKey[str]()
 BARS = pytest.StashKey[TextIO]()
 LEFT_OUT = pytest.StashKey[int]()
+UNKNOWN = pytest.StashKey[str]()
 LONGEST_CAUSE = 20_000
 
 LEAVE: dict[str, type[BaseException]] = {
@@ -54,7 +56,7 @@ LEAVE: dict[str, type[BaseException]] = {
 NOTHING_ASKED = "--audit-config was given, but no collected test audits a target: add `--pyargs cnnaudit.suites`"
 NOTHING_LEFT = (
     "-k, -m or --deselect leave none of {n} tests that audit a target: ask for one of them "
-    "(`python -m cnnaudit checks --ids` lists the checks, --collect-only the tests)"
+    "(`cnnaudit checks --ids` lists the checks, --collect-only the tests)"
 )
 
 
@@ -75,6 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="quick",
         choices=["quick", "standard", "deep"],
         help="How many images and resamples a number rests on (default: quick)",
+    )
+    group.addoption(
+        "--audit-only",
+        nargs="+",
+        action="extend",
+        metavar="ID",
+        help="Ask only these checks: ids, or patterns such as 'padding.*'",
     )
     group.addoption("--audit-strict", action="store_true", help="Inconclusive findings fail their tests")
     group.addoption("--audit-seed", type=int, default=0, metavar="N", help="Seed of every draw (default: 0)")
@@ -121,9 +130,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop the test of other packages' checks where no audit file names any; pytest would report it as skipped."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what --audit-only names, and drop the test of other packages' checks where no audit file names any."""
     items[:] = [item for item in items if "other_check" not in getattr(item, "fixturenames", ()) or _source(item)]
+    if config.option.audit_only:
+        asked = {item: _checks(item) for item in items if _source(item)}
+        try:
+            chosen = set(select(config.option.audit_only, sorted({id for found in asked.values() for id in found})))
+        except ConfigError as error:
+            config.stash[UNKNOWN] = f"--audit-only: {error}"
+            return
+        left_out = {item for item, found in asked.items() if chosen.isdisjoint(found)}
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))
 
 
 def _reference_targets(module: Path) -> list[Path]:
@@ -150,6 +169,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if asked and not ours.waiting and not session.testsfailed:
         left_out = config.stash.get(LEFT_OUT, 0)
         problems = [NOTHING_LEFT.format(n=left_out) if left_out else NOTHING_ASKED]
+    if UNKNOWN in config.stash:
+        problems = [config.stash[UNKNOWN]]
     if not problems and not config.option.collectonly:
         if hasattr(config, "workerinput"):  # workers share the cores, so a thread that waits must not spin
             os.environ.setdefault("OMP_WAIT_POLICY", "passive")

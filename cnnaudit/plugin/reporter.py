@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cnnaudit.core.records import Record
+from cnnaudit.plugin.heartbeat import Heartbeat
 from cnnaudit.plugin.results import Results, write
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Reporter:
         self.audits = self.terminated = False
         self.session: pytest.Session | None = None
         self.workers: list[Any] = []
+        self.heartbeat = Heartbeat(self._write)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
@@ -54,9 +56,36 @@ class Reporter:
         refused = getattr(node, "workeroutput", {}).get("cnnaudit", ())
         self.refused += [problem for problem in refused if problem not in self.refused]
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Every worker collects all tests."""
+        self.heartbeat.total = len(ids)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.heartbeat.started(nodeid)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.heartbeat.finished(nodeid)
+
+    def _beat(self) -> None:
+        """Tell how far the run is where no bar does: in a log, and while workers run the tests."""
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal and terminal.verbosity >= 0 and (self.workers or not terminal.isatty):
+            self.heartbeat.begin()
+
+    def _write(self, line: str) -> None:
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal._width_of_current_line:  # dots of workers, which `ensure_newline` does not know
+            terminal.write("\n")
+        terminal.write_line(line)
+
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        result = yield
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        self.heartbeat.total = len(session.items)
+        try:
+            result = yield
+        finally:
+            self.heartbeat.stop()
         if self.refused:
             raise pytest.UsageError("\n".join(self.refused))
         return result
@@ -65,6 +94,7 @@ class Reporter:
         if vars(report).pop("audit_begins", False) and not self.audits:
             self.audits = True
             self._listen()
+            self._beat()
         for text in vars(report).pop("audit_records", ()):
             self.results.add(Record.from_text(text))
 

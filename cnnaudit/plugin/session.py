@@ -73,7 +73,7 @@ class Source:
 NO_SOURCE = Source(
     "no-target",
     problem="no target to audit: name an audit file with --audit-config audit.toml "
-    "(`python -m cnnaudit init` writes one for a model and a folder of images)",
+    "(`cnnaudit init` writes one for a model and a folder of images)",
 )
 
 

@@ -5,7 +5,7 @@ from cnnaudit.report._markdown import markdown, write_step_summary
 from cnnaudit.report.load import load_journal, load_report
 from cnnaudit.report.model import Report, describe, environment
 from cnnaudit.report.paths import folder_name
-from cnnaudit.report.terminal import terminal_summary
+from cnnaudit.report.terminal import in_color, terminal_summary
 from cnnaudit.report.write import write_index, write_report
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "describe",
     "environment",
     "folder_name",
+    "in_color",
     "load_journal",
     "load_report",
     "markdown",

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnnaudit.checks import Check
 from cnnaudit.checks.nulls import null_distribution
+from cnnaudit.core.profiles import PROFILES
 
 WIDTH = 80
 
@@ -72,6 +73,35 @@ def _tolerance(check: Check) -> str:
     if isinstance(check.tolerance, (int, float)):
         return f"{bound} {check.tolerance:g}"
     return f"{bound} " + ", ".join(f"{value:g} ({name})" for name, value in check.tolerance.items())
+
+
+def catalogue_json(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """Everything there is to say about checks, as JSON values; `measured` by id, per part where a check has parts."""
+    return [
+        {
+            "id": check.id,
+            "family": check.family,
+            "question": check.question,
+            "statistic": check.statistic,
+            "unit": check.unit,
+            "direction": check.direction,
+            "tolerance": {profile: check.tolerance_at(profile) for profile in PROFILES},
+            "kind": _kind(check),
+            "exact": check.exact,
+            "needs": list(check.needs),
+            "remedy": check.remedy,
+            "reference": check.reference,
+            "definition": inspect.cleandoc(check.body.__doc__ or ""),
+            "plants": [plant.name for plant in check.plants],
+            "measured": {id: _rates(null_distribution(id) or {}) for id in _measured_ids(check)},
+        }
+        for check in checks
+    ]
+
+
+def _rates(null: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored of a null, without its targets."""
+    return {key: null[key] for key in ("rule", "false_alarms", "power") if null.get(key)}
 
 
 def check_text(check: Check) -> str:

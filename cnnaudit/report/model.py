@@ -13,10 +13,13 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.expectations import Expectation, Outcome, outcomes
+from cnnaudit.core.finding_list import Findings
 from cnnaudit.core.findings import SCHEMA, Finding
 from cnnaudit.report.input_doubt import note_input_in_doubt
 
 if TYPE_CHECKING:
+    import pandas
+
     from cnnaudit.target import AuditTarget
 
 EXTRAS = ("completeness", "journal", "predictions", "cues")
@@ -79,6 +82,30 @@ class Report:
         entries += [Expectation(finding.check, finding.expected) for finding in named if finding.expected is not None]
         day = _date(str(self.environment.get("time", ""))[:10]) or datetime.date.min
         return outcomes(self.findings, entries, day, strict=bool(self.environment.get("strict")))
+
+    @classmethod
+    def of(cls, target: AuditTarget, findings: Sequence[Finding], profile: str = "quick", seed: int = 0) -> Report:
+        """The report of findings that `cnnaudit.audit` gave, with that profile and seed."""
+        return cls(describe(target), environment(profile, seed, target.device), tuple(findings))
+
+    def to_html(self) -> str:
+        """The whole report as one HTML page that needs nothing beside it."""
+        from cnnaudit.report.html import page
+
+        return page(self)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row per finding, see `Findings.to_frame`."""
+        return Findings(self.findings).to_frame()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict over the table of findings."""
+        from cnnaudit.core.notebook import text
+        from cnnaudit.report.verdict import headline
+
+        return (
+            f"<p><strong>{text(self.name)}</strong>: {text(headline(self))}</p>{Findings(self.findings)._repr_html_()}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values; `from_json` is its inverse."""

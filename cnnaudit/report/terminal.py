@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from cnnaudit.report.model import Report
 from cnnaudit.report.predicted import predicted
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _SHORT: dict[Status, str] = {"inconclusive": "inconcl.", "trait": "traits"}
+
+
+def in_color(stream: TextIO) -> bool:
+    """Whether to write colors to a stream: a terminal, unless the variable NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def terminal_summary(reports: Sequence[Report], width: int = 80, color: bool = False) -> str:

@@ -14,16 +14,19 @@ from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.names import printable, unsafe_character
 from cnnaudit.core.toml_text import comment, toml
-from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model, stated_preprocessing
+from cnnaudit.scaffold.ci import SERVICES, workflow, workflow_facts
+from cnnaudit.scaffold.look import Folder, look_at_folder, look_at_model
 from cnnaudit.target.model_sources import CALLABLE
+from cnnaudit.target.stated import stated_preprocessing
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The files that `scaffold` wrote, and what the user should know before trusting them."""
+    """The files that `scaffold` wrote, what the user should know before trusting them, and what was understood."""
 
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def audit_command(file: Path | str) -> str:
@@ -31,10 +34,10 @@ def audit_command(file: Path | str) -> str:
 
     Example:
         >>> audit_command("my audit.toml")
-        "python -m cnnaudit audit 'my audit.toml'"
+        "cnnaudit audit 'my audit.toml'"
     """
     name = str(file)
-    return f"python -m cnnaudit audit {shlex.quote(f'./{name}' if name.startswith('-') else name)}"
+    return f"cnnaudit audit {shlex.quote(f'./{name}' if name.startswith('-') else name)}"
 
 
 def scaffold(
@@ -47,7 +50,7 @@ def scaffold(
     ci: str | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Written:
-    """Write an audit file, and with `ci="github"` a workflow beside it; nothing is overwritten.
+    """Write an audit file, and with `ci` the file that `github` or `gitlab` reads; nothing is overwritten.
 
     Args:
         source: a model source of the audit file (`torchvision:resnet18`, `module:callable`, a file).
@@ -62,12 +65,11 @@ def scaffold(
     _check_names(
         {"--model": source, "--weights": weights, "--train": train, "--validation": validation, "--output": str(output)}
     )
-    planned = [output, *([output.parent / ".github" / "workflows" / "audit.yml"] if ci else [])]
-    for path in planned:
+    planned = [output, *([workflow(ci, output)] if ci else [])]
+    for path, option in zip(planned, ("name another file with --output", "leave out --ci")):
         if os.path.lexists(path):
-            raise AuditError(f"{path} is already there; move it away, or name another file with --output")
-    if ci and "${{" in output.name:
-        raise AuditError(f"--output {output}: GitHub reads ${{{{ as code; choose a name without it")
+            raise AuditError(f"{path} is already there; move it away, or {option}")
+    job = workflow_facts(ci, output, (source, weights, train, validation)) if ci else {}
     if not (train or validation):
         raise AuditError("no images to audit with: name them with --train and --validation (a folder per class each)")
     for option, data in (("--train", train), ("--validation", validation)):
@@ -75,12 +77,15 @@ def scaffold(
             raise AuditError(f"{option} {data}: no such folder; expected a folder per class in it, or module:callable")
     folder = next((look_at_folder(Path(d)) for d in (validation, train) if d and os.path.isdir(d)), None)
     facts = _facts(source, output, weights, train, validation, folder, arguments or {})
-    templates = ("audit.toml.j2", "github.yml.j2")
+    texts = {output: _render("audit.toml.j2", facts)}
+    if ci:
+        texts[planned[1]] = _render(SERVICES[ci].template, {**job, "command": audit_command(job["audit_file"])})
     try:
-        write_whole({path: _render(template, facts) for path, template in zip(planned, templates)})
+        write_whole(texts)
     except OSError as error:
         raise AuditError(f"{output} cannot be written: {error.strerror}; choose another place with --output") from None
-    return Written(tuple(planned), facts["warnings"])
+    notes = (folder.labels.words,) if folder and folder.labels else ()
+    return Written(tuple(planned), facts["warnings"], notes)
 
 
 def read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -130,6 +135,8 @@ def _facts(
         "train": train and _relative(train, output),
         "validation": validation and _relative(validation, output),
         "folder": folder,
+        "labels": folder.labels if folder else None,
+        "table": _relative(str(folder.labels.path), output) if folder and folder.labels else None,
         "stated": stated,
         "channels": channels,
         "size": size,
@@ -154,9 +161,11 @@ def _warnings(
     ):
         warnings.append(f"{source} has random weights: name its trained ones with --weights (model.weights)")
     if train and validation and os.path.isdir(train) and os.path.isdir(validation):
-        if os.path.samefile(train, validation):
+        same, labels = os.path.samefile(train, validation), folder.labels if folder else None
+        told_apart = labels is not None and labels.columns.split is not None
+        if same and not told_apart:
             warnings.append("train and validation are one folder: every validation image was trained on")
-        elif Path(validation).resolve().is_relative_to(Path(train).resolve()):
+        elif not same and Path(validation).resolve().is_relative_to(Path(train).resolve()):
             warnings.append("the validation folder lies inside the training folder: its images were trained on")
     if folder and folder.unread:
         warnings.append(f"{len(folder.unread)} of the images looked at cannot be read, the first: {folder.unread[0]}")

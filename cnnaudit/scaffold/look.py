@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnaudit.core.errors import AuditError, DataError
 
+if TYPE_CHECKING:
+    from cnnaudit.scaffold.flat import Labels
+
 SAMPLE = 120
+FLAT = ("uint8", "uint16", "float32", "float64")  # arrays without an axis of channels
 
 
 @dataclass(frozen=True)
 class Folder:
     """What a folder per class holds: class names, images per class, the usual channels and size.
 
-    `unread` says of each image looked at that cannot be read why not.
+    `labels` is the table that tells the classes of a flat folder. `unread` says of each image looked at that cannot be
+    read why not.
     """
 
     classes: tuple[str, ...]
@@ -25,6 +30,7 @@ class Folder:
     channels: int
     size: tuple[int, int]
     unread: tuple[str, ...] = ()
+    labels: Labels | None = None
 
     @property
     def words(self) -> str:
@@ -34,55 +40,47 @@ class Folder:
 
 
 def look_at_folder(folder: Path) -> Folder:
-    """Class names and counts of a folder per class, and the channels and size of a sample of its images.
+    """Class names and counts of a folder, and the channels and size of a sample of its images.
+
+    The folder has a folder per class, or is flat with a table of labels in it or beside it.
 
     Raises:
-        AuditError: the folder holds no folders, or no image that can be read.
+        AuditError: the folder holds neither folders nor named images, or no image that can be read.
     """
+    from cnnaudit.scaffold.flat import find_labels
     from cnnaudit.target.folders import class_folders, entries
-    from cnnaudit.target.preparation import opened
+    from cnnaudit.target.preparation import header
 
     classes = class_folders(folder)
-    if not classes:
-        raise AuditError(f"{folder} holds no folders: expected one folder of images per class")
-    files = {name: [p for p in entries(folder / name, name) if p.is_file()] for name in classes}
-    few = max(1, SAMPLE // len(classes))
+    labels = None if classes else find_labels(folder)
+    if labels is None:
+        files = {name: [p for p in entries(folder / name, name) if p.is_file()] for name in classes}
+        few = max(1, SAMPLE // len(classes))
+        looked_at = [path for paths in files.values() for path in paths[:few]]
+        counts = {name: len(paths) for name, paths in files.items()}
+    else:
+        classes, counts, looked_at = labels.classes, labels.counts, list(labels.files)
     modes, sizes, unread = Counter[str](), Counter[tuple[int, int]](), []
-    for path in [path for paths in files.values() for path in paths[:few]]:
+    for path in looked_at:
         try:
-            with opened(path, f"{path.parent.name}/{path.name}") as image:
-                modes[image.mode] += 1
-                sizes[(image.height, image.width)] += 1
+            facts = header(path, f"{path.parent.name}/{path.name}")
+            modes[str(facts["mode"])] += 1
+            sizes[(int(facts["height"]), int(facts["width"]))] += 1
         except DataError as error:
             unread.append(str(error))
     if not sizes:
         raise AuditError(f"{folder}: none of its files could be read as an image")
-    grey = sum(n for mode, n in modes.items() if mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16"))
+    grey = sum(
+        n for mode, n in modes.items() if mode in ("1", "L", "LA", "I", "F") or mode in FLAT or mode.startswith("I;16")
+    )
     return Folder(
         classes=classes,
-        counts={name: len(paths) for name, paths in files.items()},
+        counts=counts,
         channels=1 if grey == modes.total() else 3,
         size=sizes.most_common(1)[0][0],
         unread=tuple(unread),
+        labels=labels,
     )
-
-
-def stated_preprocessing(source: str) -> dict[str, Any]:
-    """The preprocessing that the publisher of a torchvision or timm model states; empty where none is known.
-
-    Raises:
-        AuditError: the library is not installed, or knows no such model.
-    """
-    library, _, name = source.partition(":")
-    readers = {"torchvision": _of_torchvision, "timm": _of_timm}
-    if library not in readers:
-        return {}
-    try:
-        return readers[library](name)
-    except ImportError:
-        raise AuditError(f"{source}: {library} is not installed; pip install {library}") from None
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise AuditError(f"{source}: {error}") from None
 
 
 def look_at_model(
@@ -109,32 +107,3 @@ def look_at_model(
     except Exception:
         return None
     return int(answer.shape[1]) if torch.is_tensor(answer) and answer.ndim == 2 else None
-
-
-def _of_torchvision(name: str) -> dict[str, Any]:
-    from torchvision.models import get_model_weights
-
-    stated = next(iter(get_model_weights(name))).transforms()
-    return {
-        "channels": 3,
-        "size": [stated.crop_size[0]] * 2,
-        "resize": stated.resize_size[0],
-        "interpolation": stated.interpolation.value,
-        "mean": list(stated.mean),
-        "std": list(stated.std),
-    }
-
-
-def _of_timm(name: str) -> dict[str, Any]:
-    import timm
-
-    stated: Any = timm.create_model(name, pretrained=False).pretrained_cfg
-    channels, height, width = stated["input_size"]
-    return {
-        "channels": channels,
-        "size": [height, width],
-        "resize": round(min(height, width) / stated["crop_pct"]),
-        "interpolation": stated["interpolation"],
-        "mean": list(stated["mean"]),
-        "std": list(stated["std"]),
-    }

@@ -1,4 +1,4 @@
-"""The future work of the thesis, done: studies that anybody can run again (`python -m cnnaudit study NAME`)."""
+"""The future work of the thesis, done: studies that anybody can run again (`cnnaudit study NAME`)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ STUDIES: Mapping[str, str] = {
     "filter-similarity": "cnnaudit.studies.filter_similarity:FILTER_SIMILARITY",
     "noise": "cnnaudit.studies.noise_curve:NOISE",
     "single-pixel": "cnnaudit.studies.single_pixel:SINGLE_PIXEL",
+    "activations": "cnnaudit.studies.activations:ACTIVATION_STUDY",
 }
 
 

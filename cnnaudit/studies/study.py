@@ -17,6 +17,7 @@ from cnnaudit.core.errors import AuditError, DataError
 from cnnaudit.core.files import write_whole
 from cnnaudit.core.progress import progress
 
+SOURCE = "I. España, Sensitivity analysis of the CNN learning process using synthetic images, 2021"
 Row = Mapping[str, Any]
 Task = Mapping[str, Any]
 
@@ -60,6 +61,7 @@ class Study:
         run: the rows of one task, the same for the same task and effort.
         findings: what the rows say, in sentences; the first one is the headline.
         fewest: seeds that can be compared at all.
+        source: of what the thesis says.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Study:
     run: Callable[[Task, Effort], list[Row]]
     findings: Callable[[Sequence[Row]], list[str]]
     fewest: int = 2
+    source: str = SOURCE
 
     def effort(self, quick: bool = False, seeds: int | None = None) -> Effort:
         """The effort of that name, with another number of seeds where one is given.

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnnaudit.data import reference
+from cnnaudit.references import published
 from cnnaudit.studies.study import Effort
 
 if TYPE_CHECKING:
     import torch
-
-
-SOURCE = "I. España, Sensitivity analysis of the CNN learning process using synthetic images, 2021"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +25,16 @@ class MinimumModel:
     shows: str
 
 
+def _line(dataset: str, arguments: Mapping[str, Any], shows: str) -> MinimumModel:
+    parameters, _, train, validation = published(f"minimum.{dataset}").values
+    return MinimumModel(arguments, int(parameters), train, validation, shows)
+
+
 TABLE_I = {
-    "1.3": MinimumModel({}, 16, 1.0, 0.999, "scaling"),
-    "2.1": MinimumModel({}, 16, 0.648, 0.642, "rotation"),
-    "3.0": MinimumModel({"pool": 14, "hidden": 12}, 109, 0.940, 0.930, "scaling and noise"),
-    "4.0": MinimumModel({"pool": 7, "hidden": 16}, 333, 0.994, 0.988, "rotation and noise"),
+    "1.3": _line("1.3", {}, "scaling"),
+    "2.1": _line("2.1", {}, "rotation"),
+    "3.0": _line("3.0", {"pool": 14, "hidden": 12}, "scaling and noise"),
+    "4.0": _line("4.0", {"pool": 7, "hidden": 16}, "rotation and noise"),
 }
 Split = tuple["torch.Tensor", "torch.Tensor"]
 

@@ -3,6 +3,6 @@
 No module imports torch at its top, so that reading an audit file stays light.
 """
 
-from cnnaudit.target.audit_target import AuditTarget, Claims, InputSpec, Split
+from cnnaudit.target.audit_target import LABELED, PRODUCTION, AuditTarget, Claims, InputSpec, Split
 
-__all__ = ["AuditTarget", "Claims", "InputSpec", "Split"]
+__all__ = ["LABELED", "PRODUCTION", "AuditTarget", "Claims", "InputSpec", "Split"]

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.audit_target import PRODUCTION
 from cnnaudit.target.numbers import as_array, as_column
+from cnnaudit.target.rows import ONE_LABEL
+from cnnaudit.target.stored import MOST_CHANNELS
+from cnnaudit.target.tensors import undone
 
 if TYPE_CHECKING:
     import torch
+
+    from cnnaudit.target import InputSpec
+
+
+UNLABELED = -1
 
 
 class ArraySplit:
@@ -21,8 +30,11 @@ class ArraySplit:
 
     Args:
         split: its name, for messages.
+        labels: (N,); None in a production split whose images have no labels, which are then all -1.
         classes: how many classes the labels may name.
         metadata: columns that describe the images, each of shape (N,): booleans, numbers (NaN: missing) or text.
+        spec: what the model takes; None: the images say. With it, its number of channels tells (N, C, H, W) from
+            (N, H, W, C), and whether the images are normalized already.
 
     Raises:
         DataError: there are no images, shapes or types do not fit, a label is out of range, a pixel is NaN or outside
@@ -30,11 +42,23 @@ class ArraySplit:
     """
 
     def __init__(
-        self, split: str, images: Any, labels: Any, classes: int, metadata: Mapping[str, np.ndarray] | None = None
+        self,
+        split: str,
+        images: Any,
+        labels: Any,
+        classes: int,
+        metadata: Mapping[str, np.ndarray] | None = None,
+        spec: InputSpec | None = None,
     ) -> None:
         self._split = split
-        self._images = _as_nchw(split, as_array(f"{split}: images", images))
+        self._images = _as_nchw(split, as_array(f"{split}: images", images), spec)
+        if unlabeled := labels is None:
+            if split != PRODUCTION:
+                raise DataError(f"data.{split}: the images have no labels; only data.production may come without")
+            labels = np.zeros(len(self._images), np.int64)
         self._labels = as_array(f"{split}: labels", labels)
+        if self._labels.ndim == 2 and self._labels.shape[0] == len(self._images) and self._labels.shape[1] > 1:
+            raise DataError(f"{split}: expected one label for each image, got {self._labels.shape[1]}. {ONE_LABEL}")
         columns = (metadata or {}).items()
         self._metadata = {key: as_column(f"{split}: metadata column {key!r}", column) for key, column in columns}
         n = len(self._images)
@@ -46,7 +70,7 @@ class ArraySplit:
         if not 0 <= self._labels.min() <= self._labels.max() < classes:
             low, high = self._labels.min(), self._labels.max()
             raise DataError(f"{split}: labels must be in 0..{classes - 1} for {classes} classes, got {low}..{high}")
-        self._labels = self._labels.astype(np.int64)
+        self._labels = np.full(n, UNLABELED, np.int64) if unlabeled else self._labels.astype(np.int64)
         for key, column in self._metadata.items():
             if len(column) != n:
                 raise DataError(f"{split}: metadata column {key!r} has {len(column)} values for {n} images")
@@ -84,16 +108,21 @@ class ArraySplit:
         return {}
 
 
-def _as_nchw(split: str, images: np.ndarray) -> np.ndarray:
+def _as_nchw(split: str, images: np.ndarray, spec: InputSpec | None) -> np.ndarray:
     """The images as (N, C, H, W), refused where they are neither uint8 nor floats in [0, 1]."""
     if images.ndim == 3:
         images = images[:, None]
-    elif images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+    wanted = (1, 3) if spec is None else (spec.channels,)
+    if images.ndim == 4 and images.shape[1] not in wanted and images.shape[3] in wanted:
         images = np.moveaxis(images, 3, 1)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise DataError(f"{split}: expected images (N, C, H, W) with 1 or 3 channels, got shape {images.shape}")
+    if images.ndim != 4 or not 1 <= images.shape[1] <= MOST_CHANNELS:
+        raise DataError(
+            f"{split}: expected images (N, C, H, W) with 1 to {MOST_CHANNELS} channels, got shape {images.shape}"
+        )
     if not images.size:
         raise DataError(f"{split}: expected images with pixels, got shape {images.shape}")
+    if spec is not None and spec.already is not None:
+        return undone(split, images, spec)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":
@@ -103,5 +132,8 @@ def _as_nchw(split: str, images: np.ndarray) -> np.ndarray:
         )
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also catches NaN
-        raise DataError(f"{split}: expected pixels in [0, 1], got {low:g}..{high:g}; divide bytes by 255")
+        raise DataError(
+            f"{split}: expected pixels in [0, 1], got {low:g}..{high:g}; divide bytes by 255, or, "
+            "where they are normalized, say so: input.already = 'normalized'"
+        )
     return images

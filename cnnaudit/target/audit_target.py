@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LABELED = ("train", "validation")
+PRODUCTION = "production"  # the split whose images may have no labels
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """How an image file becomes the pixels in [0, 1] that `AuditTarget.model` takes.
 
     Attributes:
-        channels: 1 or 3.
+        channels: 1 (gray) or 3 (RGB) where images are pictures; up to 64 where they come as arrays.
         size: height and width in pixels.
         resize: shorter side after resizing, before the crop; None: resize straight to `size`.
         interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`.
         order, scale, mean, std: what the user's network wants; applied inside `AuditTarget.model`.
+        already: `normalized` where a callable's tensors are as the network wants them; they are turned back to [0, 1].
+        white: the value of white in stored pixels of more than 8 bits; `file`: each file's own largest; `auto`: the
+            full scale of 8, 10, 12, 14 or 16 bits that the split's files need; None: that of their type.
     """
 
     channels: int
@@ -39,6 +45,8 @@ class InputSpec:
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    already: str | None = None
+    white: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,9 @@ class Claims:
         noise: they hold under Gaussian noise of up to that standard deviation, for pixels in [0, 1].
         polarity: they hold when black and white are exchanged.
         independent_of: they rest on none of these cues: `color`, `tone`, `spectrum`, `noise`, `compression`, `file`.
+        calibrated: mean confidence and accuracy differ by at most so much.
+        corruption_accuracy: accuracy, on average over the common corruptions at all severities.
+        pipeline_changes: at most this share of predictions changes where images are decoded or resized otherwise.
     """
 
     accuracy: float | None = None
@@ -62,6 +73,9 @@ class Claims:
     noise: float | None = None
     polarity: bool = False
     independent_of: tuple[str, ...] = ()
+    calibrated: float | None = None
+    corruption_accuracy: float | None = None
+    pipeline_changes: float | None = None
 
 
 class Split(Protocol):
@@ -69,7 +83,7 @@ class Split(Protocol):
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 labels of shape (N,), in 0..K-1."""
+        """int64 labels of shape (N,), in 0..K-1; all -1 in a production split without labels."""
 
     @property
     def metadata(self) -> Mapping[str, np.ndarray]:
@@ -90,7 +104,7 @@ class AuditTarget:
     """A model and its data; the model takes pixels in [0, 1] and answers logits (N, K).
 
     Attributes:
-        splits: `train` and `validation`, whichever exist.
+        splits: `train`, `validation` and `production`, whichever exist.
         inside: whether the model's calls can be observed (not so for TorchScript and ONNX); see `inside_reason`.
         check_modules: somebody else's modules of checks that the target's file names.
         ignore: patterns of check ids that the target's file leaves out.
@@ -135,12 +149,15 @@ class AuditTarget:
     ) -> AuditTarget:
         """A target from a module and arrays in memory: `splits` maps a split's name to (images, labels).
 
-        Images are float (N, C, H, W) in [0, 1] or uint8; the module is put into `eval()` mode.
+        Images are float (N, C, H, W) in [0, 1] or uint8; the module is put into `eval()` mode and asked about two of
+        them. Where it answers more than logits, such as `ImageClassifierOutput`, only they are kept.
 
         Raises:
             DataError: images and labels do not fit each other, the classes, `input`, or the other split's images.
+            ModelError: the module does not answer logits of the classes.
         """
         from cnnaudit.target.arrays import ArraySplit
+        from cnnaudit.target.probe import ready
 
         if not splits or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in splits.values()):
             raise DataError(f"{name}: expected splits such as {{'validation': (images, labels)}}")
@@ -150,12 +167,16 @@ class AuditTarget:
             key: ArraySplit(key, images, labels, len(classes), (metadata or {}).get(key, {}))
             for key, (images, labels) in splits.items()
         }
-        shape = next(iter(read.values())).shape
+        first = next(iter(read.values()))
+        shape = first.shape
         spec = settings.pop("input", InputSpec(channels=shape[0], size=(shape[1], shape[2])))
         for key, split in read.items():
             if split.shape != (expected := (spec.channels, *spec.size)):
                 raise DataError(f"{key}: expected images of {expected} (channels, height, width), got {split.shape}")
-        return cls(name=name, model=model.eval(), classes=tuple(classes), input=spec, splits=read, **settings)
+        model = ready(
+            name, model, first.read(np.array([0, len(first.labels) - 1])), classes, settings.get("device", "cpu")
+        )
+        return cls(name=name, model=model, classes=tuple(classes), input=spec, splits=read, **settings)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make()` returns, computed once for this target; a target that is replaced remembers nothing."""
@@ -252,6 +273,21 @@ class AuditTarget:
                 if steps is not None:
                     next(steps, None)
         return torch.cat(answers) if answers else torch.empty(0, len(self.classes))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cnnaudit.core.notebook import facts_html
+
+        size = " x ".join(map(str, self.input.size))
+        facts = [
+            ("model", type(self.model).__name__),
+            ("classes", ", ".join(self.classes[:12]) + (", …" if len(self.classes) > 12 else "")),
+            ("input", f"{size} pixels, {self.input.channels} channel(s)"),
+            *((name, f"{len(split.labels):,} images") for name, split in self.splits.items()),
+            ("device", self.device),
+            ("audit file", self.source),
+        ]
+        return facts_html(self.name, facts)
 
     def _checked(self, answer: Any, n: int) -> torch.Tensor:
         """The answer as float32 on the CPU, refused where it is not finite logits of shape (n, K)."""

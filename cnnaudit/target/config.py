@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnaudit.core.errors import AuditError, ConfigError, DataError
+from cnnaudit.core.errors import AuditError, ConfigError
 from cnnaudit.core.expectations import Expectation
 from cnnaudit.core.names import printable
 from cnnaudit.core.selection import select
-from cnnaudit.core.wording import nearest, one_line
-from cnnaudit.target import AuditTarget, Claims, InputSpec, Split
+from cnnaudit.core.wording import nearest
+from cnnaudit.target import AuditTarget, Claims, InputSpec
+from cnnaudit.target.config_fit import SPLITS, fit_data, fit_input, fit_outputs, resolve_files, take_stated
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.former_ids import NO_FORMER_IDS, FormerIds, rename
-from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, ModelSource
+from cnnaudit.target.model_sources import ModelSource
+from cnnaudit.target.reading import Reading
 
 KnownIds = Callable[[Sequence[str], Path], Collection[str]]
 
 PLACEHOLDER = "TODO: say why this failure is accepted"
-SPLITS = ("train", "validation")
 TABLES = (*KEYS, "checks", "expected")
 
 
@@ -40,9 +40,10 @@ class AuditFile:
 
     Attributes:
         path: the file; paths and imports in it are relative to its folder.
-        splits: `train` and `validation`, whichever the file names.
+        splits: `train`, `validation` and `production`, whichever the file names.
         classes: in the order of the logits; the sorted folder names where the file gives none.
         metadata: a CSV file, or None.
+        reading: how the files of the splits are read.
         check_modules: modules of somebody else's checks.
         ignore: patterns of check ids to leave out.
         overrides: per check id, `tolerance` and `gate` where the file sets them.
@@ -54,6 +55,7 @@ class AuditFile:
     splits: Mapping[str, DataSource]
     classes: tuple[str, ...]
     metadata: Path | None
+    reading: Reading
     claims: Claims
     check_modules: tuple[str, ...]
     ignore: tuple[str, ...]
@@ -90,19 +92,23 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
     rename(raw, known, former_ids, path, problems)
     ignore, overrides = _checks(raw.get("checks", {}), known, problems)
     expected = _expected(raw.get("expected", []), known, problems)
-    _resolve_files(tables, path.parent, problems)
-    _fit_input(tables["model"], tables["input"], problems)
-    _fit_data(tables["data"], raw["data"] if isinstance(raw.get("data"), dict) else (), problems)
+    given = {name: raw[name] if isinstance(raw.get(name), dict) else {} for name in ("input", "data")}
+    resolve_files(tables, path.parent, problems)
+    take_stated(tables["model"], tables["input"], given["input"], problems)
+    fit_input(tables["model"], tables["input"], problems)
+    fit_data(tables["data"], given["data"], problems)
+    fit_outputs(tables["model"]["outputs"], tables["data"], problems)
     if problems:
         raise ConfigError(problems, printable(str(path)))
     data = tables["data"]
     return AuditFile(
         path=path,
         model=ModelSource(**tables["model"], class_indices=data["class_indices"]),
-        input=InputSpec(**tables["input"]),
+        input=InputSpec(**tables["input"], white=data["scale"]),
         splits={split: DataSource(*data[split]) for split in SPLITS if data[split]},
         classes=data["classes"],
         metadata=data["metadata"],
+        reading=Reading(data["labels"], data["columns"], data["skip_unreadable"]),
         claims=Claims(**tables["claims"]),
         check_modules=modules,
         ignore=ignore,
@@ -127,19 +133,18 @@ def load_target(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = N
 
 
 def _load(file: AuditFile) -> AuditTarget:
-    from cnnaudit.target.data_sources import as_split
-    from cnnaudit.target.imports import call
     from cnnaudit.target.model_sources import load
     from cnnaudit.target.probe import probe, two_images
+    from cnnaudit.target.splits import load_splits
 
     folder = file.path.parent.resolve()
-    splits: dict[str, Split] = {}
-    for name, data in file.splits.items():
-        value = data.source
-        if isinstance(value, str):
-            value = call(value, data.arguments, folder, f"data.{name}", DataError)
-        splits[name] = as_split(name, value, file.classes, file.input, file.metadata, folder)
-    loaded = load(file.model, file.input, folder)
+    sources = {
+        name: (data.source, _from_folder(str(data.source), data.arguments, folder))
+        for name, data in file.splits.items()
+    }
+    splits = load_splits(sources, file.classes, file.input, file.metadata, folder, file.reading)
+    arguments = _from_folder(str(file.model.source), file.model.arguments, folder)
+    loaded = load(replace(file.model, arguments=arguments), file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
     return AuditTarget(
@@ -159,6 +164,16 @@ def _load(file: AuditFile) -> AuditTarget:
         expected=file.expected,
         source=str(file.path),
     )
+
+
+def _from_folder(source: str, arguments: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The arguments of our own functions with their paths relative to the audit file's folder, as all its paths are."""
+    if source.partition(":")[0] not in ("cnnaudit.data", "cnnaudit.models"):
+        return arguments
+    return {
+        name: str(folder / value) if name in ("root", "weights") and isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
 
 
 def _modules(raw: Any, problems: list[str]) -> tuple[str, ...]:
@@ -218,71 +233,3 @@ def _expected(raw: Any, known: Collection[str], problems: list[str]) -> tuple[Ex
         if check is not None and reason is not None:
             entries.append(Expectation(**values))
     return tuple(entries)
-
-
-def _resolve_files(tables: dict[str, dict[str, Any]], folder: Path, problems: list[str]) -> None:
-    """Turn the paths in the tables into absolute ones; what does not exist is a problem."""
-
-    def resolve(key: str, value: str, what: str) -> Path:
-        try:
-            path = (folder / value).resolve()
-            if not (path.is_dir() if what == "folder" else path.is_file()):
-                problems.append(f"{key} = {shown(value)}: no such {what} ({printable(str(path))[:500]})")
-        except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, links in a circle, an unreadable parent
-            path = folder
-            problems.append(f"{key} = {shown(value)}: no {what} that can be read ({one_line(error)})")
-        return path
-
-    model, data = tables["model"], tables["data"]
-    if model["weights"]:
-        model["weights"] = resolve("model.weights", model["weights"], "file")
-    if model["source"] and not model["source"].startswith(LIBRARIES) and not CALLABLE.fullmatch(model["source"]):
-        model["source"] = resolve("model.source", model["source"], "file")
-    if data["metadata"]:
-        data["metadata"] = resolve("data.metadata", data["metadata"], "file")
-    for split in SPLITS:
-        if data[split] and not CALLABLE.fullmatch(data[split][0]):
-            data[split] = (resolve(f"data.{split}", data[split][0], "folder"), data[split][1])
-
-
-def _fit_input(model: dict[str, Any], image: dict[str, Any], problems: list[str]) -> None:
-    """Whether the values of [model] and [input] fit each other."""
-    for key in ("mean", "std"):
-        if len(image[key]) not in (1, image["channels"]):
-            problems.append(
-                f"input.{key} = {list(image[key])}: expected one number, or {image['channels']}, one per channel"
-            )
-    if image["order"] == "BGR" and image["channels"] == 1:
-        problems.append("input.order = 'BGR': an image of one channel has no order; leave it out")
-    if image["resize"] and image["size"] and image["resize"] < min(image["size"]):
-        problems.append(
-            f"input.resize = {image['resize']}: a crop of input.size = {list(image['size'])} does not fit into it"
-        )
-    if isinstance(model["source"], Path):
-        for key in ("arguments", "weights", "weights_key"):
-            if model[key]:
-                problems.append(f"model.{key}: {model['source'].name} holds its own; leave them out")
-
-
-def _fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:
-    """Whether the values of [data] fit each other; classes that are not given are the folder names."""
-    from cnnaudit.target.folders import class_folders
-
-    if not set(SPLITS) & set(given):
-        problems.append(f"data.validation: missing, and so is data.train; expected {KEYS['data']['train'].accepted}")
-    sources = [data[split][0] for split in SPLITS if data[split]]
-    if sources and "classes" not in given:
-        folder = next((source for source in sources if isinstance(source, Path) and os.path.isdir(source)), None)
-        try:
-            data["classes"] = class_folders(folder) if folder else ()
-        except DataError as error:
-            problems.append(f"data.classes: missing, and the folders cannot name them: {error}")
-            return
-        if len(data["classes"]) < 2:
-            found = f"; {folder} has fewer than two folders to name them" if folder else ""
-            problems.append(f"data.classes: missing; expected {KEYS['data']['classes'].accepted}{found}")
-    indices, classes = data["class_indices"], data["classes"]
-    if indices and classes and len(indices) != len(classes):
-        problems.append(
-            f"data.class_indices: expected one number for each of {len(classes)} classes, got {len(indices)}"
-        )

@@ -12,10 +12,11 @@ from typing import Any
 from cnnaudit.core.names import unsafe_character
 from cnnaudit.core.wording import nearest
 from cnnaudit.target.config_text import shown, shown_key
-from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, MODEL_FILES, WEIGHT_FILES
+from cnnaudit.target.model_sources import CALLABLE, LIBRARIES, MODEL_FILES, OUTPUTS, WEIGHT_FILES
 
 LARGEST_SIDE = 8192  # pixels; one image of that size takes 800 MB
 LARGEST_NUMBER = 1_000_000
+MOST_CHANNELS = 64
 
 
 #: What `claims.independent_of` may name: properties of the whole image or its file, each a check `shortcut.NAME`.
@@ -143,13 +144,35 @@ def _date(value: Any) -> datetime.date:
     return value
 
 
+def _columns(value: Any) -> dict[str, Any]:
+    table = _kind(dict)(value)
+    for key, name in table.items():
+        if key not in ("file", "label", "split"):
+            raise RefusedError(f"; {shown(key)} is none of file, label and split")
+        if key == "label" and type(name) is int:
+            _integer(0, LARGEST_NUMBER)(name)
+        else:
+            _text()(name)
+    return dict(table)
+
+
+def _white(value: Any) -> float | str:
+    if isinstance(value, str):
+        return str(_one_of("auto", "file")(value))
+    return _number(0, 2**32)(value)
+
+
 def _cue(value: Any) -> str:
     if _kind(str)(value) not in CUES:
         raise RefusedError(f"; {shown(value)} is none{nearest(value[:100], CUES)}")
     return str(value)
 
 
-_DATA = "a folder with one folder per class, 'module:callable', or a table of source and arguments"
+_DATA = (
+    "a folder with one folder per class (or a flat one beside data.labels), an .npz file, .tar shards, "
+    "'module:callable', "
+    "or a table of source and arguments"
+)
 
 KEYS: Mapping[str, Mapping[str, Key]] = {
     "model": {
@@ -159,7 +182,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             required=True,
         ),
         "source": Key(
-            "'module:callable', 'torchvision:NAME', 'timm:NAME' or a file "
+            "'module:callable', 'torchvision:NAME', 'timm:NAME', 'hf:FOLDER' or a file "
             "(.pt2 of torch.export; .pt, .ts, .torchscript of TorchScript; .onnx)",
             _model_source,
             required=True,
@@ -167,16 +190,16 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "arguments": Key("a table of keyword arguments", _kind(dict), {}),
         "weights": Key(f"a file of weights ({', '.join(WEIGHT_FILES)})", _weights),
         "weights_key": Key("the key under which the checkpoint holds the weights, such as 'ema'", _text()),
-        "outputs": Key("'logits' or 'probabilities'", _one_of("logits", "probabilities"), "logits"),
+        "outputs": Key(f"one of {', '.join(map(repr, OUTPUTS))}", _one_of(*OUTPUTS), "logits"),
         "device": Key("'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'", _text(r"auto|cpu|cuda(:[0-9]{1,3})?|mps"), "auto"),
         "batch_size": Key("a whole number of at least 1 and at most 1,000,000", _integer(1, LARGEST_NUMBER), 64),
         "trusted": Key("true or false", _kind(bool), False),
     },
     "input": {
-        "channels": Key("1 or 3", _one_of(1, 3), 3),
-        "size": Key(
-            f"[height, width] in pixels, at most {LARGEST_SIDE} each, or one number for both", _size, required=True
+        "channels": Key(
+            f"1 or 3, or a whole number up to {MOST_CHANNELS} for arrays and TIFF", _integer(1, MOST_CHANNELS), 3
         ),
+        "size": Key(f"[height, width] in pixels, at most {LARGEST_SIDE} each, or one number for both", _size),
         "resize": Key(
             f"the shorter side in pixels before the crop to size, at most {LARGEST_SIDE}", _integer(1, LARGEST_SIDE)
         ),
@@ -201,19 +224,27 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
             _several(_number(1e-6, LARGEST_NUMBER), least=1, single=True),
             (1.0,),
         ),
+        "already": Key("'normalized', where a callable's tensors are", _one_of("normalized")),
     },
     "data": {
         "train": Key(_DATA, _data_source),
         "validation": Key(_DATA, _data_source),
+        "production": Key(f"{_DATA}; or a folder of images without labels", _data_source),
         "classes": Key(
             "a list of at least two different names without control characters, in the order of the logits",
             _several(_class_name, 2, distinct=True),
         ),
         "class_indices": Key(
             "a list of different whole numbers, the position of each class's logit in the model's answer",
-            _several(_integer(0, LARGEST_NUMBER), 2, distinct=True),
+            _several(_integer(0, LARGEST_NUMBER), 1, distinct=True),
         ),
         "metadata": Key("a CSV file", _text()),
+        "labels": Key("a table of files and labels, .csv, .tsv or .parquet", _text(r"(?is).*\S\.(csv|tsv|parquet)")),
+        "columns": Key(
+            "a table of the columns that hold file, label and split, such as { label = 'dx' }", _columns, {}
+        ),
+        "scale": Key("the value of white in images of more than 8 bits: a number, 'auto' or 'file'", _white),
+        "skip_unreadable": Key("true or false", _kind(bool), False),
     },
     "claims": {
         "accuracy": Key("a number in (0, 1]", _number(0, 1)),
@@ -225,6 +256,9 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "noise": Key("a standard deviation in (0, 1], for pixels in [0, 1]", _number(0, 1)),
         "polarity": Key("true or false", _kind(bool), False),
         "independent_of": Key(f"a list of cues: {', '.join(CUES)}", _several(_cue, distinct=True), ()),
+        "calibrated": Key("the largest mean confidence less accuracy, either way, a number in (0, 1]", _number(0, 1)),
+        "corruption_accuracy": Key("the mean accuracy under common corruptions, a number in (0, 1]", _number(0, 1)),
+        "pipeline_changes": Key("the largest share of predictions that change, a number in (0, 1]", _number(0, 1)),
     },
 }
 CHECK_KEYS: Mapping[str, Key] = {

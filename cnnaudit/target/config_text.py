@@ -66,7 +66,7 @@ def _text(path: Path, source: str) -> str:
             raise ConfigError(f"expected a file of at most {LARGEST_FILE:,} bytes", source)
         return content.decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
-        raise ConfigError("no such file; write one with `python -m cnnaudit init`", source) from None
+        raise ConfigError("no such file; write one with `cnnaudit init`", source) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", source) from None
     except UnicodeDecodeError as error:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
-import os
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.names import printable, unsafe_character
-from cnnaudit.core.progress import progress
 from cnnaudit.target import InputSpec
+from cnnaudit.target.files import FileSplit, shown_path
 from cnnaudit.target.formats import suffixes
 from cnnaudit.target.metadata import read_metadata
-from cnnaudit.target.preparation import allocate, header, load, opened
-
-if TYPE_CHECKING:
-    import torch
-
-T = TypeVar("T")
+from cnnaudit.target.preparation import require_image
 
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
 _DEEPEST = 100  # folders inside each other
 
 
-class FolderSplit:
+class FolderSplit(FileSplit):
     """A split that lies on disk as one folder per class, with images in it (formats: `cnnaudit.target.formats`).
 
     Folders inside a class folder belong to the class. Hidden files and the leavings of file managers (`Thumbs.db` …)
-    are passed over; any other file that is no image is an error. Pixels are read when asked for, by a few threads.
+    are passed over; any other file that is no image is an error.
 
     Args:
         root: the folder with the class folders.
@@ -41,6 +33,8 @@ class FolderSplit:
         spec: what the model takes, see `cnnaudit.target.preparation.prepare`.
         metadata: a CSV file, see `cnnaudit.target.metadata.read_metadata`.
         base: the folder that file names are given relative to; default: the parent of `root`.
+        skip_unreadable: leave files out that cannot be read, see `FileSplit`.
+        complete: whether every class needs a folder with images.
 
     Raises:
         DataError: a class has no folder or no image, a folder or file does not belong there, a link leads in a circle.
@@ -53,63 +47,20 @@ class FolderSplit:
         spec: InputSpec,
         metadata: Path | None = None,
         base: Path | None = None,
+        skip_unreadable: bool = False,
+        complete: bool = True,
     ) -> None:
-        self._root, self._base, self._spec = root, base or root.parent, spec
-        files = _scan(root, self._shown(root))
-        _check_classes(files, classes, self._shown(root))
-        ordered = [files[_normal(name)] for name in classes]
-        self._files = [file for members in ordered for file in members]
-        self._labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(members) for members in ordered])
-        self._metadata = read_metadata(metadata, self._files, root, self._base) if metadata else {}
-
-    @property
-    def labels(self) -> np.ndarray:
-        """int64 labels (N,)."""
-        return self._labels
-
-    @property
-    def metadata(self) -> Mapping[str, np.ndarray]:
-        """Columns of the metadata file, each of shape (N,)."""
-        return self._metadata
-
-    def read(self, indices: np.ndarray) -> torch.Tensor:
-        """The images at those positions: float32 (n, C, H, W) in [0, 1].
-
-        Raises:
-            DataError: a file cannot be read as an image; the message names it.
-        """
-        import torch
-
-        images = allocate(len(indices), self._spec)
-        pixels = progress(_each(self._load, indices), f"reading {self._root.name}", total=len(indices))
-        for row, image in enumerate(pixels):
-            images[row] = image
-        return torch.from_numpy(images)
-
-    def with_input(self, spec: InputSpec) -> FolderSplit:
-        """The same files, read for another input."""
-        again = copy.copy(self)
-        again._spec = spec
-        return again
-
-    def name(self, index: int) -> str:
-        """The file of that image, relative to the audit file's folder."""
-        return self._shown(self._files[index])
-
-    def properties(self, indices: np.ndarray) -> Mapping[str, np.ndarray]:
-        """What `cnnaudit.target.preparation.header` gives, and `aspect` = width / height; each (n,)."""
-        rows = list(_each(self._header, indices))
-        facts = {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
-        return {**facts, "aspect": facts["width"] / facts["height"]} if facts else {}
-
-    def _load(self, index: int) -> np.ndarray:
-        return load(self._files[index], self._spec, self.name(index))
-
-    def _header(self, index: int) -> dict[str, int | str]:
-        return header(self._files[index], self.name(index))
-
-    def _shown(self, path: Path) -> str:
-        return printable((path.relative_to(self._base) if path.is_relative_to(self._base) else path).as_posix())
+        base = base or root.parent
+        shown = shown_path(root, base)
+        files = scan(root, shown, strict=not skip_unreadable)
+        _check_classes(files, classes, shown, complete)
+        ordered = [files.get(normal(name), []) for name in classes]
+        members = [file for group in ordered for file in group]
+        labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(group) for group in ordered])
+        columns = read_metadata(metadata, members, root, base) if metadata else {}
+        super().__init__(root.name, members, labels, spec, columns, base, skip_unreadable)
+        for k in sorted(set(range(len(classes))) - set(self.labels.tolist())) if complete else ():
+            raise DataError(f"{shown}/{classes[k]}: no image of this class can be read. Add images")
 
 
 def folder(
@@ -149,12 +100,14 @@ def class_folders(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in entries(root, printable(str(root))) if path.is_dir()))
 
 
-def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
-    """The image files of each class folder, by its normalized name."""
+def scan(root: Path, shown: str, strict: bool = True) -> dict[str, list[Path]]:
+    """The image files of each class folder, by its normalized name; `strict`: what is no image is refused."""
     files: dict[str, list[Path]] = {}
     for path in entries(root, shown):
         if path.is_dir():
-            files.setdefault(_normal(path.name), []).extend(_walk(path, f"{shown}/{path.name}", (_identity(root),)))
+            files.setdefault(normal(path.name), []).extend(
+                images_below(path, f"{shown}/{path.name}", (_identity(root),), strict)
+            )
         elif path.suffix.lower() in suffixes():
             raise DataError(f"{shown}/{path.name}: an image beside the class folders. Move it into its class's folder")
     if not files:
@@ -162,7 +115,9 @@ def _scan(root: Path, shown: str) -> dict[str, list[Path]]:
     return files
 
 
-def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+def images_below(
+    folder: Path, shown: str, above: tuple[tuple[int, int], ...] = (), strict: bool = True
+) -> Iterator[Path]:
     """The image files in a folder and the folders inside it."""
     identity = _identity(folder)
     if identity in above:
@@ -172,12 +127,12 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
     for path in entries(folder, shown):
         name = f"{shown}/{path.name}"
         if path.is_dir():
-            yield from _walk(path, name, (*above, identity))
+            yield from images_below(path, name, (*above, identity), strict)
         elif not path.is_file():
             raise DataError(f"{name}: neither a file nor a folder (a broken link?). Remove it")
         else:
-            if path.suffix.lower() not in suffixes():
-                opened(path, name).close()
+            if strict and path.suffix.lower() not in suffixes():
+                require_image(path, name)
             yield path
 
 
@@ -208,30 +163,24 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str) -> None:
+def _check_classes(files: Mapping[str, list[Path]], classes: Sequence[str], shown: str, complete: bool) -> None:
     """Refuse folders that do not match the classes."""
-    wanted = [_normal(name) for name in classes]
+    wanted = [normal(name) for name in classes]
     if len(wanted) < 2:
         raise DataError(f"{shown}: expected at least two classes, got {list(classes)}")
     for name in sorted(set(files) - set(wanted)):
         near = difflib.get_close_matches(name, wanted, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"{shown}/{name}: no class of that name in data.classes = {list(classes)}{hint}")
-    for name in wanted:
+    if not complete and not any(files.values()):
+        raise DataError(f"{shown}: the folders of the classes hold no image")
+    for name in wanted if complete else ():
         if name not in files:
             raise DataError(f"{shown}: expected a folder for the class {name!r}, found {sorted(files)}")
         if not files[name]:
             raise DataError(f"{shown}/{name}: the folder of this class is empty. Add images or leave the class out")
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """The name in one Unicode form: file systems differ in how they store accents."""
     return unicodedata.normalize("NFC", name)
-
-
-def _each(function: Callable[[int], T], indices: np.ndarray) -> Iterator[T]:
-    """The function of every index, in order, by a few threads; Pillow decodes outside Python's lock."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(function, [int(index) for index in indices])

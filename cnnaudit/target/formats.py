@@ -29,10 +29,11 @@ def formats() -> tuple[str, ...]:
 
 @functools.cache
 def suffixes() -> frozenset[str]:
-    """The file name endings of those formats, in lower case and with their dot."""
+    """The file name endings of those formats and of `cnnaudit.target.stored`, in lower case and with their dot."""
     from PIL import Image
 
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats())
+    pictures = {suffix for suffix, name in Image.registered_extensions().items() if name in formats()}
+    return frozenset(pictures) | {".npy", ".npz", ".dcm", ".dicom"}
 
 
 def refused_format(path: Path) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnaudit.core.errors import DataError
+from cnnaudit.target.tables import csv_lines, normal
 
 # Decimal numbers in ASCII, as measurements are written. A leading zero makes a code of it: 001 is not 1.
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
@@ -20,7 +18,6 @@ _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]
 _MISSING = ("", "nan", "NaN")
 _EXACT = 2**53  # the largest range of whole numbers that floats tell apart
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)  # beyond it scikit-learn's trees take no number
-LARGEST_FILE = 200_000_000  # bytes
 
 
 def read_metadata(path: Path, files: Sequence[Path], root: Path, base: Path) -> Mapping[str, np.ndarray]:
@@ -40,11 +37,11 @@ def read_metadata(path: Path, files: Sequence[Path], root: Path, base: Path) -> 
         DataError: the file cannot be read, has no `file` column, lists a file twice or misses an image of the split.
     """
     names, rows = _read(path)
-    bare = Counter(_normal(file.name) for file in files)
+    bare = Counter(normal(file.name) for file in files)
     values = []
     missing = []
     for file in files:
-        name = _normal(file.name)
+        name = normal(file.name)
         keys = [_relative(file, base), _relative(file, root), *([name] if bare[name] == 1 else [])]
         found = next((rows[key] for key in keys if key in rows), None)
         if found is None:
@@ -71,16 +68,7 @@ def _check_forms(path: Path, names: Sequence[str]) -> None:
 
 def _read(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     """The names of the columns after `file`, and each file's values in them."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-            raise OSError(f"expected a file of at most {LARGEST_FILE:,} bytes")
-        text = _normal(path.read_bytes().decode("utf-8-sig"))
-        delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-        if "\0" in text:
-            raise csv.Error("line contains NUL")
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path.name}: the metadata cannot be read as CSV in UTF-8 ({error})") from None
+    lines = [line for _, line in csv_lines(path, "metadata")]
     header_row = [name.strip() for name in lines[0]] if lines else []
     if len(header_row) < 2 or header_row[0] != "file" or len(set(header_row)) < len(header_row):
         raise DataError(
@@ -99,14 +87,9 @@ def _read(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     return header_row[1:], rows
 
 
-def _normal(text: str) -> str:
-    """The text in one Unicode form: file systems and editors differ in how they store accents."""
-    return unicodedata.normalize("NFC", text)
-
-
 def _relative(file: Path, folder: Path) -> str:
     """The normalized path relative to the folder, or as it is where it lies elsewhere."""
-    return _normal((file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix())
+    return normal((file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix())
 
 
 def typed(column: Sequence[str]) -> np.ndarray:

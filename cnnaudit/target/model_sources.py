@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cnnaudit.target.pixels import PixelModel
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-LIBRARIES = ("torchvision:", "timm:")
+LIBRARIES = ("torchvision:", "timm:", "hf:")
+OUTPUTS = ("logits", "probabilities", "binary", "sigmoid")
 MODEL_FILES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx")
 WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 HIDDEN = "the model is {kind}, which hides its calls; give its PyTorch source as model.source to ask this"
@@ -34,7 +35,10 @@ class ModelSource:
         arguments: for the callable, or for torchvision's or timm's constructor.
         weights_key: under which a checkpoint holds the weights to audit; None: the only ones that it holds.
         trusted: whether code in a `.pt2` or TorchScript archive may run.
-        class_indices: for each class, the position of its logit in the model's answer; None: all, in order.
+        outputs: `logits`, `probabilities` (a softmax), `binary` (one logit for two classes) or `sigmoid`
+            (probabilities of their own; a single one for two classes).
+        class_indices: for each class, the position of its logit in the model's answer; None: all, in order. A single
+            one picks the output of a question of two classes.
     """
 
     name: str
@@ -84,7 +88,7 @@ def load(source: ModelSource, spec: InputSpec, folder: Path) -> LoadedModel:
             network = _from_code(source.source, source.arguments, folder)
         if source.weights:
             load_weights(network, source.weights, source.weights_key)
-    model = PixelModel(network, spec, source.class_indices, source.outputs == "probabilities", batch)
+    model = PixelModel(network, spec, source.class_indices, source.outputs, batch)
     try:
         return LoadedModel(model.eval().to(device), device, hidden)
     except RuntimeError as error:
@@ -96,7 +100,11 @@ def _from_code(source: str, arguments: Mapping[str, Any], folder: Path) -> nn.Mo
     from torch import nn
 
     library, _, name = source.partition(":")
-    if f"{library}:" in LIBRARIES:
+    if library == "hf":
+        from cnnaudit.target.transformers_models import load_saved
+
+        network = load_saved(Path(name))
+    elif f"{library}:" in LIBRARIES:
         network = _from_library(library, name, arguments)
     elif isinstance(found := find(source, folder, "model.source", ModelError), nn.Module):
         network = found
@@ -104,10 +112,15 @@ def _from_code(source: str, arguments: Mapping[str, Any], folder: Path) -> nn.Mo
         network = call(source, arguments, folder, "model.source", ModelError)
     if not isinstance(network, nn.Module):
         raise ModelError(f"model.source: {source} returned a {type(network).__name__}, expected a torch.nn.Module")
-    if isinstance(network, nn.DataParallel):
-        network = network.module
-    compiled = getattr(network, "_orig_mod", network)  # torch.compile hides the calls and the names of its model
-    return compiled if isinstance(compiled, nn.Module) else network
+    return plain(network)
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """The network without the wrappers of data parallelism and of `torch.compile`, which hide its calls and names."""
+    from torch import nn
+
+    inner = network.module if isinstance(network, nn.DataParallel) else getattr(network, "_orig_mod", network)
+    return plain(inner) if isinstance(inner, nn.Module) and inner is not network else network
 
 
 def _from_library(library: str, name: str, arguments: Mapping[str, Any]) -> Any:

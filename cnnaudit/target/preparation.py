@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from cnnaudit.core.errors import DataError
 from cnnaudit.core.names import printable
 from cnnaudit.target.formats import formats, refused_format
+from cnnaudit.target.stored import Stored, kind_of, prepare_stored, read_stored, scale
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_CAMERA = (0x010F, 0x0110)
@@ -33,40 +35,79 @@ def prepare(image: Image.Image, spec: InputSpec) -> np.ndarray:
         DataError: pixels of 32 bits are outside the range that can be scaled, the image would have too many pixels
             once its shorter side is resized, or its colors cannot be converted.
     """
-    from PIL import Image, ImageOps
-    from torchvision.transforms import InterpolationMode, functional
+    if spec.channels not in (1, 3):
+        raise DataError(
+            f"a picture has 1 or 3 channels, input.channels = {spec.channels}. Store images of {spec.channels} "
+            "channels "
+            "as .npy, .npz or TIFF"
+        )
+    decoded, deep = _decoded(image, spec)
+    return _as_array(resized(decoded, spec), spec, deep)
 
-    _check_resized(image, spec)
+
+def original(image: Image.Image, spec: InputSpec) -> np.ndarray:
+    """The image before it is resized, float32 (C, h, w) in [0, 1]: upright and in the wanted channels."""
+    decoded, deep = _decoded(image, spec)
+    return _as_array(decoded, spec, deep)
+
+
+def _decoded(image: Image.Image, spec: InputSpec) -> tuple[Image.Image, bool]:
+    """The image upright and in the wanted channels; gray of more than 8 bits as floats, which the second value says."""
+    from PIL import Image, ImageOps
+
     image = ImageOps.exif_transpose(image)
     deep = image.mode == "F" or image.mode.startswith("I")
-    image = Image.fromarray(_deep_gray(image)) if deep else _eight_bit(image, spec.channels)
-    mode = InterpolationMode(spec.interpolation)
-    size = list(spec.size) if spec.resize is None else [spec.resize]
-    resized = functional.resize(image, size, interpolation=mode)
-    cropped = functional.center_crop(resized, list(spec.size))
-    pixels = np.asarray(cropped, dtype=np.float32)
+    return (Image.fromarray(_deep_gray(image, spec)) if deep else _eight_bit(image, spec.channels)), deep
+
+
+def _as_array(image: Image.Image, spec: InputSpec, deep: bool) -> np.ndarray:
+    """The pixels as float32 (C, H, W) in [0, 1]."""
+    pixels = np.asarray(image, dtype=np.float32)
     pixels = np.clip(pixels, 0, 1) if deep else pixels / np.float32(255)  # sharp filters overshoot in float images
     if pixels.ndim == 2:
         return np.repeat(pixels[None], spec.channels, axis=0)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def load(path: Path, spec: InputSpec, shown: str) -> np.ndarray:
-    """The prepared pixels of an image file; `shown` is the name for messages.
+def resized(image: Image.Image, spec: InputSpec) -> Image.Image:
+    """The image resized and cropped to `spec.size`.
+
+    Raises:
+        DataError: it would have too many pixels once its shorter side is resized.
+    """
+    from torchvision.transforms import InterpolationMode, functional
+
+    _check_resized(image, spec)
+    size = list(spec.size) if spec.resize is None else [spec.resize]
+    larger = functional.resize(image, size, interpolation=InterpolationMode(spec.interpolation))
+    cropped: Image.Image = functional.center_crop(larger, list(spec.size))
+    return cropped
+
+
+def load(
+    path: Path, spec: InputSpec, shown: str, prepared: Callable[[Image.Image, InputSpec], np.ndarray] = prepare
+) -> np.ndarray:
+    """The prepared pixels of an image file; `shown` is the name for messages, `prepared` may be `original`. Stored
+    arrays are not resized, and are the same either way.
 
     Raises:
         DataError: the file is no image, is broken, cannot be opened or has too many pixels.
     """
+    if (stored := read_stored(path, shown, spec.channels)) is not None:
+        try:
+            return prepare_stored(stored, spec)
+        except DataError as error:
+            raise DataError(f"{shown}: {error}") from None
     with opened(path, shown) as image:
         try:
-            return prepare(image, spec)
+            return prepared(image, spec)
         except DataError as error:
             raise DataError(f"{shown}: {error}") from None
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
             raise DataError(_broken(shown, error)) from None
 
 
-def header(path: Path, shown: str) -> dict[str, int | str]:
+def header(path: Path, shown: str, channels: int = 3) -> dict[str, int | str]:
     """What the file says before its pixels are read.
 
     `file_size` in bytes, `width` and `height` in pixels as displayed, `format`, `mode`, `camera` (EXIF make and model)
@@ -75,6 +116,8 @@ def header(path: Path, shown: str) -> dict[str, int | str]:
     Raises:
         DataError: see `opened`; or its EXIF block is broken.
     """
+    if (stored := read_stored(path, shown, channels)) is not None:
+        return _stored_header(stored, path)
     with opened(path, shown) as image:
         try:
             exif = image.getexif()
@@ -192,16 +235,27 @@ def _eight_bit(image: Image.Image, channels: int) -> Image.Image:
         ) from None
 
 
-def _deep_gray(image: Image.Image) -> np.ndarray:
+def _deep_gray(image: Image.Image, spec: InputSpec) -> np.ndarray:
     """Gray pixels of more than 8 bits as float32 (H, W) in [0, 1]."""
-    pixels: np.ndarray = np.asarray(image, dtype=np.float64)
-    if image.mode != "F":
-        pixels = pixels / 65_535
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):  # also catches NaN
-        scale = 1 if image.mode == "F" else 65_535
-        raise DataError(
-            f"expected gray pixels in 0..{scale} (mode {image.mode}), got {low * scale:g}..{high * scale:g}. "
-            "Store the image with 8 or 16 bits"
-        )
-    return pixels.astype(np.float32)
+    if image.mode == "F" and spec.white is None:
+        return scale(np.asarray(image), 1.0, spec)
+    return scale(np.asarray(image), 65_535.0, spec)
+
+
+def _stored_header(stored: Stored, path: Path) -> dict[str, int | str]:
+    """`header` of an image that is stored as an array."""
+    sides = stored.pixels.shape
+    height, width = sides[:2] if len(sides) == 2 or sides[2] <= min(sides[:2]) else sides[1:]
+    facts: dict[str, int | str] = {"file_size": path.stat().st_size, "width": width, "height": height}
+    mode = f"{stored.pixels.dtype} {'x'.join(map(str, sides[2:] if height == sides[0] else sides[:1]))}".strip()
+    return {**facts, "format": stored.format, "mode": mode, "camera": "", "quantization": 0}
+
+
+def require_image(path: Path, shown: str) -> None:
+    """Refuse a file that is none of the formats that are read, whatever it is called.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not kind_of(path):
+        opened(path, shown).close()

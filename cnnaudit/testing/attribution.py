@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ from cnnaudit.testing.harness import (
     require_shape,
 )
 from cnnaudit.testing.posing_device import pose, posed, posing
-from cnnaudit.testing.subjects import CLASSES, CopiesThroughView, Network, WritesThroughView, images, made
+from cnnaudit.testing.subjects import CLASSES, CopiesThroughView, Network, WritesThroughView, attending, images, made
 from cnnaudit.testing.untouched import (
     check_cached_tensors,
     check_evaluation_mode,
@@ -36,7 +37,8 @@ def check_attribution(method: Method | Callable[..., torch.Tensor]) -> None:
 
     Args:
         method: a `Method`, or its `compute(model, images, class_index, generator)`. It must take a network of
-            convolutions, batch normalization, ReLUs, an average and a linear layer, and images of 3 channels. Elsewhere
+            convolutions, batch normalization, ReLUs, an average and a linear layer (where it `needs_attention`: of
+            patches that attend to each other), and images of 3 channels. Elsewhere
             it may refuse with an AuditError that says why.
 
     Raises:
@@ -191,7 +193,18 @@ def check_device(method: Method) -> None:
             require_close(found, expected, method, "on another device")
 
 
-ATTRIBUTION_CHECKS: tuple[Callable[[Method], None], ...] = (
+def _on_its_networks(check: Callable[[Method], None]) -> Callable[[Method], None]:
+    """The check, asked with networks of attention for a method that needs it."""
+
+    @functools.wraps(check)
+    def asked(method: Method) -> None:
+        with attending(method.needs_attention):
+            check(method)
+
+    return asked
+
+
+_CHECKS: tuple[Callable[[Method], None], ...] = (
     check_answer,
     check_detached,
     check_batches,
@@ -212,6 +225,8 @@ ATTRIBUTION_CHECKS: tuple[Callable[[Method], None], ...] = (
     check_model_that_writes,
     check_cached_tensors,
 )
+
+ATTRIBUTION_CHECKS = tuple(_on_its_networks(check) for check in _CHECKS)
 """The properties, each a function of a `Method`."""
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -28,6 +32,35 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.head(self.drop(self.features(x).mean((2, 3))))
         return logits
+
+
+class Attending(nn.Module):
+    """Patches of 4 x 4 pixels that attend to each other: maps as those of `Network.features`, for any size of image."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(channels, 8, 4, stride=4, padding=1)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.patches(x)
+        tokens = maps.flatten(2).transpose(1, 2)
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        mixed: torch.Tensor = tokens.transpose(1, 2).reshape(maps.shape)
+        return mixed
+
+
+_ATTENDING = ContextVar("attending", default=False)
+
+
+@contextmanager
+def attending(wanted: bool) -> Iterator[None]:
+    """Networks that `made` makes meanwhile have attention in place of convolutions, if wanted."""
+    token = _ATTENDING.set(wanted)
+    try:
+        yield
+    finally:
+        _ATTENDING.reset(token)
 
 
 class WritesIntoInput(Network):
@@ -93,6 +126,9 @@ class Breaks(Network):
 def made(network: nn.Module, seed: int = 0) -> nn.Module:
     """The network in evaluation mode, with weights and batch statistics drawn by that seed."""
     draw = torch.Generator().manual_seed(seed)
+    if _ATTENDING.get() and isinstance(network, Network):
+        first = network.features[0]
+        network.add_module("features", Attending(first.in_channels if isinstance(first, nn.Conv2d) else 3))
     with torch.no_grad():
         for name, value in network.state_dict().items():
             if name.endswith("running_var"):

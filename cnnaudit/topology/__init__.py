@@ -7,7 +7,7 @@ from cnnaudit.topology._mapper import MapperGraph, mapper
 from cnnaudit.topology._over_training import Course, over_training
 from cnnaudit.topology._ring import Ring, ring
 from cnnaudit.topology.circular import circular_coordinates
-from cnnaudit.topology.dense import DenseGraph, dense_graph
+from cnnaudit.topology.dense import DenseGraph, MapperSettings, dense_graph
 from cnnaudit.topology.density import Density, density_filter
 from cnnaudit.topology.homology import Loops, loops
 from cnnaudit.topology.slope import slope_direction
@@ -19,6 +19,7 @@ __all__ = [
     "GraphLoops",
     "Loops",
     "MapperGraph",
+    "MapperSettings",
     "Ring",
     "circular_coordinates",
     "dense_graph",

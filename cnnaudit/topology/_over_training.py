@@ -59,7 +59,7 @@ def over_training(
         DataError: no checkpoint; what `ring` raises, with its epoch.
         UnsupportedError: ripser is not installed.
 
-    Source: proposed as future work by L. Garriga, Studying the characterisation of deep CNN neurons, 2019.
+    Source: proposed as future work by C. Garriga, Studying the characterisation of deep CNN neurons, 2019.
 
     Example:
         >>> from cnnaudit.topology.synthetic_ring import synthetic_ring

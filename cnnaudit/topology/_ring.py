@@ -114,7 +114,7 @@ def ring(
     covers: tuple[tuple[int, float], ...] = COVERS,
     describe: bool = True,
 ) -> Ring:
-    """The longest loop of a cloud of kernels, against two nulls that go the same way.
+    """The longest loop of a cloud of kernels, against three nulls that go the same way.
 
     The way: each kernel loses its mean and is divided by its norm; the densest `share` of a random sample is kept;
     landmarks of it give the first persistent homology (`loops`). The longest lifetime is compared with those of
@@ -138,7 +138,7 @@ def ring(
         UnsupportedError: ripser is not installed.
 
     Source: G. Carlsson and R. Brüel Gabrielsson, Topological approaches to deep learning, 2018; null models after
-    L. Garriga, Studying the characterisation of deep CNN neurons, 2019, whose ring has none.
+    C. Garriga, Studying the characterisation of deep CNN neurons, 2019, whose ring has none.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from cnnaudit.core.errors import UnsupportedError
+from cnnaudit.topology._keplermapper import keplermapper
 from cnnaudit.topology._mapper import MapperGraph, mapper
 from cnnaudit.topology.density import density_filter
 
@@ -14,6 +16,32 @@ NEIGHBORS, SHARE = 100, 0.3  # of the density filter; fewer neighbors where ther
 BINS, OVERLAP, EPS, SAMPLES = 5, 0.1, 0.5, 3  # of Mapper, as published but for the scale of the kernels
 WIDE_EPS = 2.0  # published for 5x5 kernels of variance 1
 FEWEST = 40  # kernels; of fewer none is dense
+
+
+@dataclass(frozen=True)
+class MapperSettings:
+    """How the graph of the dense kernels is made.
+
+    Attributes:
+        bins, overlap: of the cover, per lens; `eps`, `min_samples`: of DBSCAN, on kernels of norm 1.
+        crop: the share of the kernels that the density filter keeps, above 0 and at most 1.
+        by: `cnnaudit`, or `kmapper`: the same graph by KeplerMapper, several times as slow.
+    """
+
+    bins: int = BINS
+    overlap: float = OVERLAP
+    eps: float = EPS
+    min_samples: int = SAMPLES
+    crop: float = SHARE
+    by: Literal["cnnaudit", "kmapper"] = "cnnaudit"
+
+    def graph(self, points: np.ndarray, lens: np.ndarray, eps: float | None = None) -> MapperGraph:
+        """The graph of points (n, d) over lenses (n, a); `eps` in place of its own."""
+        build = keplermapper if self.by == "kmapper" else mapper
+        return build(points, lens, self.bins, self.overlap, self.eps if eps is None else eps, self.min_samples)
+
+
+PUBLISHED = MapperSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +53,28 @@ class DenseGraph:
         shapes: (n, d), of mean 0 and norm 1.
         lens: (n, 3), their first principal components.
         graph: of Mapper.
-        published: the nodes at variance 1, as published, and the share of these kernels that is in any.
+        at_variance_one: the graph with the published eps on kernels of variance 1, their published scale.
+        settings: of both graphs.
     """
 
     rows: np.ndarray
     shapes: np.ndarray
     lens: np.ndarray
     graph: MapperGraph
-    published: tuple[int, float]
+    at_variance_one: MapperGraph
+    settings: MapperSettings
+
+    @property
+    def published(self) -> tuple[int, float]:
+        """The nodes at variance 1, and the share of these kernels that is in any."""
+        return len(self.at_variance_one.nodes), covered(self.at_variance_one) / len(self.rows)
 
 
-def dense_graph(shapes: np.ndarray, wide: bool = False) -> DenseGraph:
-    """The densest 30 % of kernels, and the Mapper graph over their first three principal components.
+def dense_graph(shapes: np.ndarray, wide: bool = False, settings: MapperSettings = PUBLISHED) -> DenseGraph:
+    """The densest kernels, and the Mapper graph over their first three principal components.
 
-    The density is the distance to the 100th nearest neighbor (of fewer than 4,000 kernels, to the n/40th); five bins a
-    lens with 10 % overlap; DBSCAN with eps .5 and 3 samples.
+    The density is the distance to the 100th nearest neighbor (of fewer than 4,000 kernels, to the n/40th). Unless the
+    settings say otherwise 30 % are kept; five bins a lens with 10 % overlap; DBSCAN with eps .5 and 3 samples.
 
     Args:
         shapes: (n, d), kernels of mean 0 and Euclidean norm 1, as `units.normalized(…, "norm")` gives them.
@@ -59,13 +94,13 @@ def dense_graph(shapes: np.ndarray, wide: bool = False) -> DenseGraph:
     """
     if len(shapes) < FEWEST:
         raise UnsupportedError(f"a density needs {FEWEST} kernels that are not constant, the layer has {len(shapes)}")
-    rows = density_filter(shapes, neighbors(len(shapes)), SHARE).kept
+    rows = density_filter(shapes, neighbors(len(shapes)), settings.crop).kept
     shapes = shapes[rows]
     lens = _components(shapes)
-    graph = mapper(shapes, lens, BINS, OVERLAP, EPS, SAMPLES)
+    graph = settings.graph(shapes, lens)
     scale = float(np.sqrt(shapes.shape[1]))
-    other = mapper(scale * shapes, scale * lens, BINS, OVERLAP, WIDE_EPS if wide else EPS, SAMPLES)
-    return DenseGraph(rows, shapes, lens, graph, (len(other.nodes), covered(other) / len(rows)))
+    other = settings.graph(scale * shapes, scale * lens, WIDE_EPS if wide else EPS)
+    return DenseGraph(rows, shapes, lens, graph, other, settings)
 
 
 def neighbors(kernels: int) -> int:

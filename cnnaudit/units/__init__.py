@@ -11,8 +11,9 @@ from cnnaudit.units._dead import dead
 from cnnaudit.units._duplicates import Copy, copies, duplicates
 from cnnaudit.units._kernels import LayerKernels, kernels, normalized
 from cnnaudit.units._noise_padding import NoisePadding, noise_padding, noise_padding_of_layers
+from cnnaudit.units._unit_clusters import UnitClusters
 from cnnaudit.units.border import border_aware
-from cnnaudit.units.clustering import UnitClusters, cluster
+from cnnaudit.units.clustering import cluster
 from cnnaudit.units.color import color_blind
 from cnnaudit.units.representatives import Representative
 from cnnaudit.units.shares import LayerShare, layer_share

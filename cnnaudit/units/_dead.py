@@ -118,7 +118,7 @@ def dead(
         DataError: the images are no finite (N, C, H, W).
         UnsupportedError: the model has no such layer, or hides its calls.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, who
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, who
         skips the units that are stuck at 0.
 
     Example:

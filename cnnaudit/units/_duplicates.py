@@ -124,7 +124,7 @@ def duplicates(
         UnsupportedError: no layer can be asked.
         ModelError: as `kernels`.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, which
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017, which
         saw that many filters are copies or rotated copies.
 
     Example:

@@ -2,118 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cnnaudit.core.errors import DataError, UnsupportedError
 from cnnaudit.core.statistics import derive_seed, generator
-from cnnaudit.units import _dendrogram as dendrogram
-from cnnaudit.units._cluster_count import ClusterCount, cluster_count, condensed
-from cnnaudit.units._dendrogram import by_size
+from cnnaudit.units import _dendrogram
+from cnnaudit.units._cluster_count import cluster_count, condensed
+from cnnaudit.units._dendrogram import by_size, matched
 from cnnaudit.units._kernels import LayerKernels, normalized
-from cnnaudit.units.representatives import Representative, representative
+from cnnaudit.units._unit_clusters import UnitClusters
+from cnnaudit.units.representatives import representative
 
 NEIGHBORS = 30
 FEWEST_EMBEDDED = 5  # units; fewer are drawn on their principal axes
 _REPEATS, _KEPT = 5, 0.8
-
-
-@dataclass(frozen=True, eq=False)
-class UnitClusters:
-    """The units of a layer, drawn, grouped and judged.
-
-    Attributes:
-        layer: its name.
-        size: (h, w) of the kernels.
-        units: the numbers of the units that were grouped, (n,); `constant` are those without any pattern.
-        count: how many clusters the data support, against a null.
-        clusters: into how many groups the units were put.
-        labels: their group by spectral clustering, (n,), 0 the largest; `dendrogram` the same by the cut.
-        linkage: the Ward dendrogram, (n - 1, 4), as SciPy has it.
-        cut: the height at which it is cut.
-        embedding: (n, 2), by `embedded_by`: UMAP, or principal axes.
-        gamma: of the affinity exp(-gamma d^2).
-        representatives: of each group.
-        axis: share of all squared weights on one line through 0: near 1, kernels are one kernel or its negative.
-        silhouette: mean over the units, by distance in the full space; None for one group.
-        stability: mean adjusted Rand index, by what was repeated; see `cluster`. Empty for one group.
-    """
-
-    layer: str
-    size: tuple[int, int]
-    units: np.ndarray
-    constant: tuple[int, ...]
-    count: ClusterCount
-    clusters: int
-    labels: np.ndarray
-    dendrogram: np.ndarray
-    linkage: np.ndarray
-    cut: float
-    embedding: np.ndarray
-    embedded_by: str
-    gamma: float
-    representatives: tuple[Representative, ...]
-    axis: float
-    silhouette: float | None
-    stability: dict[str, float]
-
-    @property
-    def supported(self) -> int:
-        """How many clusters the data support."""
-        return self.count.clusters
-
-    @property
-    def sizes(self) -> list[int]:
-        """Units of each group."""
-        return [one.size for one in self.representatives]
-
-    @property
-    def words(self) -> str:
-        """The groups and what the data support, in one sentence."""
-        more = " or more" if self.count.saturated else ""
-        put = (
-            f"put into {self.clusters} groups of {', '.join(map(str, self.sizes))}"
-            if self.clusters > 1
-            else "one group"
-        )
-        plural = "s" * (self.supported > 1)
-        less = f", which hold {self.count.beyond:.1%} less spread than chance leaves" if self.supported > 1 else ""
-        one_line = self.axis > 0.5 and len(self.units) > 2
-        line = f"; {self.axis:.0%} of all weights is one kernel or its negative" if one_line else ""
-        own = f"{len(self.units)} unit{'s' * (len(self.units) > 1)}"
-        return f"{own}, {put}; the data support {self.supported}{more} cluster{plural}{less}{line}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "layer": self.layer,
-            "size": list(self.size),
-            "units": self.units.tolist(),
-            "constant": list(self.constant),
-            "clusters": self.clusters,
-            "supported": self.supported,
-            "saturated": self.count.saturated,
-            "p_value": self.count.p_value,
-            "beyond": self.count.beyond,
-            "gap": self.count.gap.tolist(),
-            "gap_spread": self.count.spread.tolist(),
-            "labels": self.labels.tolist(),
-            "dendrogram": self.dendrogram.tolist(),
-            "linkage": self.linkage.tolist(),
-            "cut": self.cut,
-            "embedding": self.embedding.tolist(),
-            "embedded_by": self.embedded_by,
-            "gamma": self.gamma,
-            "axis": self.axis,
-            "silhouette": self.silhouette,
-            "stability": self.stability,
-            "representatives": [
-                {**vars(one), "signs": one.signs.tolist(), "kernel": one.kernel.tolist()}
-                for one in self.representatives
-            ],
-        }
 
 
 def cluster(
@@ -126,11 +30,12 @@ def cluster(
 ) -> UnitClusters:
     """Group the units of a layer by their kernels: distances, UMAP, Ward dendrogram, spectral clustering.
 
-    As Garriga's algorithm 5: each unit's weights are brought to mean 0 and variance 1; two units are as far apart as
-    the Euclidean norm of their difference; the dendrogram says how many groups there are; spectral clustering finds
-    them in the distances (not in the embedding, which is drawn only). Its affinity is exp(-gamma d^2) with gamma = 1 /
-    (2 median(d)^2); with scikit-learn's gamma = 1 every affinity is 0 at these distances, of sqrt(2 h w inputs).
-    What the source does not do is ask whether there are any groups: `count` does, see `cluster_count`.
+    After Garriga's algorithm 5: each unit's weights are brought to mean 0 and variance 1; two units are as far apart as
+    the Euclidean norm of their difference; spectral clustering finds groups in
+    the distances (not in the embedding, which is drawn only), a Ward dendrogram as many beside it. The affinity is
+    exp(-gamma d^2) with gamma = 1 / (2 median(d)^2); with scikit-learn's gamma = 1 every affinity is 0 at these
+    distances, of sqrt(2 h w inputs). What the source does not do is ask whether there are any groups: `count` does, see
+    `cluster_count`. Representative kernels are the averaged ones less their mean.
 
     `stability` holds mean adjusted Rand indices (1: always the same groups, 0: chance): of spectral clustering over 5
     `seeds`; of it (`spectral, units left out`) and of the cut (`dendrogram, units left out`) over 5 random four fifths
@@ -138,8 +43,9 @@ def cluster(
 
     Args:
         kernels: of a layer, or weights (units, inputs, h, w).
-        clusters: how many groups; None: where the dendrogram steps most, as the source reads it: the k >= 2 with the
-            largest rise of the merging height from k to k - 1 groups, relative to the height.
+        clusters: how many groups; None: as many as the data support; where they support none, where the dendrogram
+            steps most, as the source reads it: the k >= 2 with the largest rise of the merging height from k to k - 1
+            groups, relative to the height.
         most: the largest number of groups that is thought of.
         embed: whether UMAP (30 neighbors, min_dist 0) is run; otherwise the two first principal axes are drawn.
         seed: of the null, of UMAP and of spectral clustering.
@@ -175,17 +81,19 @@ def _clustered(layer: LayerKernels, clusters: int | None, most: int, embed: bool
     constant = tuple(int(unit) for unit in np.setdiff1d(np.arange(layer.units), units))
     count = cluster_count(rows, most, seed=derive_seed(seed, layer.layer))
     if len(units) < 2:
-        clusters, distances, tree = 1, np.zeros(0), np.zeros((0, 4))
+        clusters, stepped, distances, tree = 1, 1, np.zeros(0), np.zeros((0, 4))
     else:
         distances = condensed(rows @ rows.T)
-        tree = dendrogram.tree(distances)
-        clusters = dendrogram.step(tree, most) if clusters is None else clusters
+        tree = _dendrogram.tree(distances)
+        stepped = _dendrogram.step(tree, most)
+        clusters = (count.clusters if count.clusters > 1 else stepped) if clusters is None else clusters
     if not 1 <= clusters <= len(units):
         raise DataError(f"cluster: {layer.layer} has {len(units)} units with a pattern, clusters={clusters} of them")
     gamma = 1 / (2 * float(np.median(distances)) ** 2) if distances.any() else 1.0
     labels = spectral(distances, clusters, gamma, seed) if clusters > 1 else np.zeros(len(units), dtype=int)
     points, how = _embedding(rows, seed) if embed else (_axes(rows), "principal axes")
     averaged = layer.averaged()[units].astype(np.float64)
+    averaged -= averaged.mean(axis=(1, 2), keepdims=True)  # as the units are compared: signs tell a pattern, not a bias
     return UnitClusters(
         layer=layer.layer,
         size=layer.size,
@@ -193,10 +101,11 @@ def _clustered(layer: LayerKernels, clusters: int | None, most: int, embed: bool
         constant=constant,
         count=count,
         clusters=clusters,
+        steps=stepped,
         labels=labels,
-        dendrogram=dendrogram.cut(tree, clusters),
+        dendrogram=matched(_dendrogram.cut(tree, clusters), labels),
         linkage=tree,
-        cut=dendrogram.height(tree, clusters),
+        cut=_dendrogram.height(tree, clusters),
         embedding=points,
         embedded_by=how,
         gamma=gamma,
@@ -277,7 +186,7 @@ def _stability(distances: np.ndarray, clusters: int, gamma: float, seed: int) ->
 
     square, rng = squareform(distances), generator(seed, "left out")
     runs = [spectral(distances, clusters, gamma, seed + k) for k in range(_REPEATS)]
-    cut = dendrogram.cut(dendrogram.tree(distances), clusters)
+    cut = _dendrogram.cut(_dendrogram.tree(distances), clusters)
     found = {
         "seeds": [adjusted_rand_score(a, b) for a, b in combinations(runs, 2)],
         "spectral and dendrogram": [adjusted_rand_score(runs[0], cut)],
@@ -288,7 +197,7 @@ def _stability(distances: np.ndarray, clusters: int, gamma: float, seed: int) ->
         part = squareform(square[np.ix_(rows, rows)], checks=False)
         again = {
             "spectral": (runs[0], spectral(part, clusters, gamma, seed)),
-            "dendrogram": (cut, dendrogram.cut(dendrogram.tree(part), clusters)),
+            "dendrogram": (cut, _dendrogram.cut(_dendrogram.tree(part), clusters)),
         }
         for name, (before, after) in again.items():
             found.setdefault(f"{name}, units left out", []).append(adjusted_rand_score(before[rows], after))

@@ -17,7 +17,7 @@ class Representative:
         agreement: share of positions at which a member has that sign, mean over members.
         candidates: numbers of the members with exactly those signs.
         unit: the candidate (or, without one, the member with most of the signs) that is most like the cluster's mean.
-        kernel: its averaged kernel, (h, w).
+        kernel: its averaged kernel, (h, w), as it was given.
     """
 
     cluster: int

@@ -108,8 +108,8 @@ def untrained(
     Raises:
         UnsupportedError: the model has no 2-d convolution.
 
-    Source: S. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017: what is
-        not trained enough looks like noise.
+    Source: J. A. Lees, Strategies for extracting knowledge from convolutional deep learning architectures, 2017: what
+        is not trained enough looks like noise.
 
     Example:
         >>> from cnnaudit.models import lenet

@@ -188,7 +188,7 @@ def test_bad_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         lime(net, _stretched(image)[None], 0)
     with pytest.raises(DataError, match="NaN"):
         lime(net, image[None] * float("nan"), 0)
-    with pytest.raises(DataError, match="gray or color"):
+    with pytest.raises(UnsupportedError, match="gray or color"):
         lime(net, torch.rand(1, 4, 48, 48), 0)
     with pytest.raises(AuditError, match="class_index 3 is out of range: the model has classes 0 to 2"):
         lime_explanation(net, image, 3)

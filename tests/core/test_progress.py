@@ -3,10 +3,11 @@
 import io
 import sys
 import threading
+import types
 
 import pytest
 
-from cnnaudit.core.progress import draw_to, end, line, lines, progress
+from cnnaudit.core.progress import _in_notebook, draw_to, end, line, lines, progress
 
 
 class Terminal(io.StringIO):
@@ -100,3 +101,17 @@ def test_lines_end_with_the_command_that_asked_for_them(capsys):
         pass
     assert list(progress([1], "counting")) == [1]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "widgets", "drawn"), [(object(), object(), True), (None, 1, False), (1, None, False)]
+)
+def test_a_notebook_is_drawn_into_where_it_can_be(monkeypatch, shell, widgets, drawn):
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: widgets)
+    assert _in_notebook() is drawn
+
+
+def test_a_program_is_no_notebook():
+    assert not _in_notebook()

@@ -5,7 +5,18 @@ import pytest
 import torch
 
 from cnnaudit.core.errors import UnsupportedError
-from cnnaudit.cues import Effort, Model, Sample, search_patches, search_windows, shared_patches
+from cnnaudit.cues import (
+    Model,
+    Sample,
+    Window,
+    prepare_windows,
+    removed,
+    search_patches,
+    search_windows,
+    shared_patches,
+)
+from cnnaudit.cues.places import extent
+from cnnaudit.cues.search import _shared
 
 TAG = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
 MARK = torch.rand(5, 5, generator=torch.Generator().manual_seed(3)).round()
@@ -66,7 +77,7 @@ def test_a_tag_that_is_there_but_not_used():
 def test_the_budget_is_respected_and_what_was_not_searched_is_named():
     asked = []
     model = Model(lambda x: (asked.append(len(x)), uses_the_tag(x))[1], budget=500)
-    search = search_windows(model, tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0), effort=Effort(40, 90))
+    search = search_windows(model, tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0), passes=450)
     assert sum(asked) == search.passes <= 500
     assert search.found[1].effect.value > 0.9
     search = search_windows(Model(uses_the_tag, budget=100), tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0))
@@ -126,9 +137,33 @@ def test_of_two_classes_only_the_more_constant_is_asked():
     assert list(search.found) == [1] and not search.not_judged
 
 
-@pytest.mark.parametrize(("classes", "left"), [(1, 330), (2, 330), (10, 330), (10, 40), (3, 5_000)])
-def test_an_effort_is_shared_within_what_is_left(classes, left):
-    effort, reached = Effort(18, 85).shared(classes, left)
-    assert 1 <= reached <= classes
-    assert effort.passes * reached <= left or reached == 1
-    assert effort.gains >= 6 and effort.losses >= 28
+@pytest.mark.parametrize(("classes", "left", "each", "reached"), [(1, 600, 600, 1), (3, 600, 200, 3), (9, 600, 150, 4)])
+def test_a_budget_is_shared_by_the_classes_that_it_reaches(classes, left, each, reached):
+    assert _shared(450, classes, left) == (each, reached)
+
+
+def test_a_prediction_that_owes_nothing_to_the_tag_is_not_lost():
+    """The model sees the tag only as a ground that is never so bright: filled from around, the answer stays."""
+
+    def by_the_ground(images):
+        dark = 20 * (images[:, 0, 12:15, 7:10].mean((1, 2)) > 2).float()
+        return torch.stack([dark, torch.ones(len(images)), dark], dim=1)
+
+    train, validation = tagged(0), tagged(1)
+    carriers = lambda images: (images[:, 0, 12:15, 7:10] - TAG).abs().amax((1, 2)) < 0.01  # noqa: E731
+    rng, window = np.random.default_rng(0), Window(12, 7, 3, 3)
+    lost = removed(Model(by_the_ground), window, 1, validation, train, rng, passes=300, carriers=carriers)
+    assert lost.value == 0 and lost.recipients > 100
+    lost = removed(Model(uses_the_tag), window, 1, validation, train, rng, passes=300, carriers=carriers)
+    assert lost.value == 1 and lost.recipients == 75
+
+
+def test_the_window_of_a_pattern_is_the_tag():
+    prepared = prepare_windows(tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0))
+    assert extent(prepared.candidates[1].pattern, prepared.halves.search_donors, 5) == Window(12, 7, 3, 3)
+
+
+def test_the_search_sees_no_validation_image():
+    prepared = prepare_windows(tagged(0), tagged(1), 3, 0.3, np.random.default_rng(0))
+    assert len(prepared.halves.confirm_recipients) == 360
+    assert sum(len(part) for part in prepared.halves.search) == 180 == len(prepared.halves.confirm_donors)

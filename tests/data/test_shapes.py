@@ -197,3 +197,16 @@ def test_names_are_functions_in_every_order_of_imports(imports: str) -> None:
         "assert not {'torch', 'sklearn', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_figures_have_the_aspect_that_is_asked_for():
+    upright = shapes("scaling", 0, False, radius=0.8, canvas=200, n_per_class=1, size=200, aspect=(2, 3)).images[:, 0]
+    for image, ratio, longer in ((upright[0], 2, 160), (upright[1], 3, 160 * 3 / 10**0.5)):
+        rows, columns = (image < 0.5).any(1).sum(), (image < 0.5).any(0).sum()
+        assert columns == pytest.approx(longer, abs=2) and columns / rows == pytest.approx(ratio, rel=0.04)
+
+
+@pytest.mark.parametrize("wrong", [{"aspect": 0.5}, {"aspect": (1, 11)}, {"aspect": 2, "square": "vertex"}])
+def test_an_aspect_that_names_no_figure_is_refused(wrong):
+    with pytest.raises(DataError, match=r"aspect|rectangle"):
+        shapes("rotation", n_per_class=1, **wrong)

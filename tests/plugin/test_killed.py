@@ -180,13 +180,24 @@ def test_the_command_audit_is_not_green_when_a_model_ends_the_process(project, t
     arguments = project("os._exit(0)")
     (tmp_path / "go.py").write_text(
         "import sys\nfrom pathlib import Path\nfrom cnnaudit.plugin.child import run\n"
-        f"sys.exit(run({arguments!r}, Path('reports')))\n"
+        f"sys.exit(run({arguments!r}, Path('reports')).status)\n"
     )
     done = subprocess.run([sys.executable, "go.py"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "exit status 0" in done.stderr and "demo.fatal" in done.stdout
     checks, report = found("reports/demo/report.json")
     assert checks == ["demo.one"] and not report.complete
+
+
+@pytest.mark.parametrize(("shown", "verdict"), [("verdict", True), ("errors", False)])
+def test_a_quiet_run_prints_its_verdict_or_nothing(project, tmp_path, capfd, shown, verdict):
+    from cnnaudit.plugin import child
+
+    done = child.run(project("pass"), tmp_path / "reports", shown)
+    said = capfd.readouterr()
+    assert done.status == 0 and said.err == "" and "test session starts" not in said.out
+    assert (f"report: {tmp_path / 'reports' / 'demo' / 'report.html'}" in said.out) == verdict == bool(said.out)
+    assert list(child.pages(tmp_path / "reports", done.id)) == ["demo"]
 
 
 def test_ignoring_everything_is_not_green(project, tmp_path):

@@ -109,6 +109,13 @@ class Project:
         (self.path / file).parent.mkdir(exist_ok=True, parents=True)
         (self.path / file).write_text("\n".join(lines) + "\n")
 
+    def family(self, *ids):
+        """A suite as ours are: one test, parametrized over checks."""
+        lines = ["import pytest", "from demo import make", f"CHECKS = [make(id) for id in {ids!r}]"]
+        lines += ['@pytest.mark.parametrize("check", CHECKS, ids=str)', "def test_demo(target, check, audit):"]
+        (self.path / "suites").mkdir()
+        (self.path / "suites/test_demo.py").write_text("\n".join([*lines, "    audit(check, target)"]) + "\n")
+
     def config(self, name="demo", file="audit.toml", **values):
         expected = "".join(
             f"\n[[expected]]\ncheck = {check!r}\nreason = 'known since March'\n" for check in values.pop("expected", ())
@@ -599,3 +606,26 @@ def test_a_run_that_stops_at_its_first_failure_says_so(project):
     assert project.report()["complete"] is False
     assert project.run("suites", "--audit-config", "audit.toml").ret == FAILED
     assert project.report()["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["--audit-only=demo.pass"], {"demo.pass"}),
+        (["--audit-only=demo.p*", "--audit-only=demo.draw"], {"demo.pass", "demo.draw"}),
+        (["--audit-only=demo.*", "-n1"], {"demo.pass", "demo.fail", "demo.draw"}),
+    ],
+)
+def test_only_the_named_checks_are_asked(project, options, asked):
+    project.family("demo.pass", "demo.fail", "demo.draw")
+    project.fresh("suites", "--audit-config", project.config(), *options)
+    report = project.report()
+    assert {finding["check"] for finding in report["findings"]} == asked and report["complete"]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_name_that_no_check_has_is_a_usage_error_before_the_first_test(project, workers):
+    project.family("demo.pass", "demo.fail")
+    result = project.fresh("suites", "--audit-config", project.config(), "--audit-only=demo.pas", *workers)
+    assert result.ret == USAGE and not (project.path / "reports").exists()
+    assert "--audit-only: no check matches 'demo.pas'; did you mean 'demo.pass'?" in result.stderr.str()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -30,7 +31,8 @@ def test_predictions_are_recorded_once_and_only_where_a_check_asked(tmp_path):
 
 
 def test_a_model_that_crashes_leaves_the_reason(tmp_path):
-    session, target = recorded(tmp_path, torch.nn.Linear(3, 2))
+    session, target = recorded(tmp_path, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)))
+    target = replace(target, model=torch.nn.Linear(3, 2))
     section = session.record(CHECK, target, "t", error="it crashed").predictions
     assert list(section) == ["missing"] and section["missing"].startswith("demo: the model raised")
     assert load_report(tmp_path / "demo").predictions == section

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 
-from cnnaudit.report import Report, terminal_summary
+from cnnaudit.report import Report, in_color, terminal_summary
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -101,3 +102,15 @@ def test_undecided_traits_are_named_together(report, finding_of):
     shown = terminal_summary([replace(report, findings=(*report.findings, *parts))])
     assert "? 3 undecided, 1 of them a gate; 3 need --profile standard: behavior.claimed_" in shown
     assert "inconclusive  fidelity.deletion" not in shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "variable", "colored"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colors_go_to_terminals_unless_no_color_is_set(monkeypatch, terminal, variable, colored):
+    class Stream(io.StringIO):
+        def isatty(self):
+            return terminal
+
+    monkeypatch.setenv("NO_COLOR", variable)
+    assert in_color(Stream()) is colored

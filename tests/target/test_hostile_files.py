@@ -130,7 +130,8 @@ def test_100_damaged_images_give_pixels_or_a_message(tmp_path: Path) -> None:
 
 
 def test_a_long_narrow_image_is_not_enlarged_into_the_memory(tmp_path: Path) -> None:
-    split = FolderSplit(_images(tmp_path / "v")._root, ("a", "b"), InputSpec(3, (8, 8), resize=4000))
+    _images(tmp_path / "v")
+    split = FolderSplit(tmp_path / "v", ("a", "b"), InputSpec(3, (8, 8), resize=4000))
     Image.new("1", (200_000, 1)).save(tmp_path / "v" / "a" / "0.png")
     with pytest.raises(DataError, match=r"too long to have its shorter side resized to input\.resize = 4000"):
         split.read(np.array([0]))

@@ -312,11 +312,13 @@ def test_preprocessing_and_classes_against_a_direct_computation(order, scale, me
     expected = network(torch.stack(planes, 1))
     expected = expected if indices is None else expected[:, list(indices)]
     expected = expected.log() if probabilities else expected
-    torch.testing.assert_close(PixelModel(network, spec, indices, probabilities)(pixels), expected)
+    torch.testing.assert_close(
+        PixelModel(network, spec, indices, "probabilities" if probabilities else "logits")(pixels), expected
+    )
 
 
 def test_a_probability_of_zero_has_a_finite_logarithm():
-    model = PixelModel(nn.Sequential(nn.Flatten(), nn.Hardtanh(0, 1)), InputSpec(1, (1, 2)), probabilities=True)
+    model = PixelModel(nn.Sequential(nn.Flatten(), nn.Hardtanh(0, 1)), InputSpec(1, (1, 2)), outputs="probabilities")
     logits = model(torch.tensor([[[[0.0, 1.0]]]]))
     assert logits.isfinite().all() and logits[0, 1] == 0 and logits[0, 0] < -80
 
@@ -408,11 +410,24 @@ ANSWERS = [
     ("torch.rand(n, 7) * 9", "", "answers 7 classes, data.classes names 2"),
     ("torch.rand(n, 7) * 9", "class_indices = [6, 0]", None),
     ("torch.rand(n, 7) * 9", "class_indices = [7, 0]", "data.class_indices goes up to 7, but the model answers 0..6"),
-    ("torch.rand(n, 1)", "", "return (0, output) for two classes"),
+    ("torch.rand(n, 1)", "", "set model.outputs = 'binary' where it is a logit"),
     ("torch.rand(n, 2, 1, 1)", "", "answers shape (2, 2, 1, 1) to two images, expected (2, classes)"),
     ("torch.rand(2)", "", "answers shape (2,)"),
-    ("(torch.rand(n, 2), torch.rand(n, 2))", "", "answers a tuple of 2, expected one tensor of logits"),
-    ("{'logits': torch.rand(n, 2)}", "", "answers a dict of 1"),
+    ("(torch.rand(n, 2), torch.rand(n, 2))", "", None),
+    ("(torch.rand(n, 2, 2, 2), torch.rand(n, 2))", "", "the model is a segmenter or a feature extractor"),
+    ("('a', torch.rand(n, 2))", "", "answers a tuple of 2, expected one tensor of logits"),
+    ("{'logits': torch.rand(n, 2)}", "", None),
+    ("{'values': torch.rand(n, 2)}", "", "answers a dict of 1"),
+    ("[{'boxes': torch.rand(3, 4), 'scores': torch.rand(3)}] * n", "", "the model is a detector (it answers boxes)"),
+    ("{'out': torch.rand(n, 2, 4, 4)}", "", "the model is a segmenter"),
+    ("torch.rand(n, 1)", "outputs = 'binary'", None),
+    ("torch.rand(n)", "outputs = 'binary'", None),
+    ("x.flatten(1).sum(1).sigmoid()", "outputs = 'sigmoid'", None),
+    ("x.flatten(1).sum(1).sigmoid()", "outputs = 'binary'", "ends in a sigmoid"),
+    ("x.flatten(1)[:, :2].sigmoid()", "", "ends in a sigmoid (its answers are in"),
+    ("x.flatten(1)[:, :2].sigmoid()", "outputs = 'sigmoid'", None),
+    ("torch.rand(n, 2) * 9 - 4", "outputs = 'sigmoid'", "model.outputs = 'sigmoid', but the model answers"),
+    ("torch.rand(n, 5)", "outputs = 'binary'", "model.outputs = 'binary', but the model answers 5 numbers"),
     ("None", "", "answers a NoneType"),
     ("torch.rand(n, 2) * torch.nan", "", "answers NaN or infinity"),
     ("1 / 0", "", "rejects images of input.size = [4, 4] with input.channels = 1: ZeroDivisionError"),

@@ -109,10 +109,10 @@ def _tensor_dataset(images: np.ndarray, labels: list[int]) -> TensorDataset:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (42, r"data\.train: expected a folder, \(images, labels\).* got int"),
+        (42, r"data\.train: got int\. Expected one of: a folder with a folder per class; a pair \(images, labels\)"),
         ((DATA.images[:, :, :20], DATA.labels), r"the images are \(1, 20, 28\).*\[input\] says \(1, 28, 28\)"),
         ((DATA.images, DATA.labels + 1), r"labels must be in 0\.\.2 for 3 classes, got 1\.\.3"),
-        (Pictures([0, 5], targets=True), r"labels must be in 0\.\.2 for 3 classes, got 0\.\.5"),
+        (Pictures([0, 5], targets=True), r"train\[1\]: labels must be in 0\.\.2 for 3 classes, got 5"),
         (Pictures([], targets=True), r"train: the dataset has no items"),
         (_tensor_dataset(DATA.images * 255, [0] * 12), r"train\[0\]: expected pixels in \[0, 1\], got 0\.\.255"),
         (_tensor_dataset(DATA.images[..., :9], [0] * 12), r"train\[0\]: expected \(C, H, W\) = \(1, 28, 28\)"),

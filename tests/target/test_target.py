@@ -1,5 +1,7 @@
 """Targets in memory: samples, logits, and what they refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_another_error_of_the_model_is_not_taken_for_lack_of_memory_and_names_th
             raise RuntimeError("shape mismatch")
 
     with pytest.raises(ModelError, match=r"RuntimeError on a batch of shape .*shape mismatch"):
-        make(Broken()).logits(torch.rand(10, 1, 4, 4))
+        replace(make(), model=Broken()).logits(torch.rand(10, 1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_answers_that_are_not_logits_are_refused(answer, message):
             return answer(images)
 
     with pytest.raises(ModelError, match=message):
-        make(Odd()).logits(torch.rand(5, 1, 4, 4))
+        replace(make(), model=Odd()).logits(torch.rand(5, 1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_arrays_that_do_not_fit_are_refused(images, labels, message):
 
 def test_bytes_become_pixels_in_the_unit_interval():
     images = np.array([[[0, 255], [51, 102]]], dtype=np.uint8)
-    target = AuditTarget.from_arrays("bytes", torch.nn.Identity(), {"train": (images, [0])}, ("a",))
+    target = AuditTarget.from_arrays("bytes", torch.nn.Flatten(), {"train": (images, [0])}, tuple("abcd"))
     torch.testing.assert_close(target.sample("train")[0].flatten(), torch.tensor([0, 1, 0.2, 0.4]))
 
 

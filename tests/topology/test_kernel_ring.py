@@ -1,4 +1,4 @@
-"""The ring beside its two nulls: planted circles, clouds without any, and bad input."""
+"""The ring beside its three nulls: planted circles, clouds without any, and bad input."""
 
 import sys
 

@@ -175,3 +175,19 @@ def test_ties_at_eps_are_those_of_scikit_learn(monkeypatch, seed, dense):
     labels = DBSCAN(eps=eps, min_samples=least).fit_predict(points)
     expected = [np.flatnonzero(labels == k).tolist() for k in range(labels.max() + 1)]
     assert [c.tolist() for c in dbscan(points, [np.arange(len(points))], eps, least)] == expected
+
+
+def test_keplermapper_draws_the_same_dense_graph_with_every_setting():
+    pytest.importorskip("kmapper")
+    from cnnaudit.topology import MapperSettings, dense_graph
+
+    cloud = kernels(400, 1.0)
+    cloud = cloud / np.linalg.norm(cloud, axis=1, keepdims=True)
+    for bins, overlap, eps, samples, crop in ((5, 0.1, 0.5, 3, 0.3), (3, 0.3, 0.7, 2, 0.6)):
+        ours, theirs = (
+            dense_graph(cloud, settings=MapperSettings(bins, overlap, eps, samples, crop, by))
+            for by in ("cnnaudit", "kmapper")
+        )
+        assert [node.tolist() for node in ours.graph.nodes] == [node.tolist() for node in theirs.graph.nodes]
+        assert np.array_equal(ours.graph.edges, theirs.graph.edges) and len(ours.rows) == round(crop * 400)
+        assert ours.published == theirs.published

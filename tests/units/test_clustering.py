@@ -1,5 +1,6 @@
 """Groups of units: planted lumps are found, clouds without lumps are one cluster, degenerate layers are answered."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -93,7 +94,8 @@ def test_groups_and_their_representatives():
     assert found.silhouette > 0.5
     below = np.sort(found.linkage[:, 2])
     assert below[-4] < found.cut < below[-3]
-    averaged = LayerKernels("x", lumps(4, spread=0.3).astype(np.float32)).averaged()
+    averaged = LayerKernels("x", lumps(4, spread=0.3).astype(np.float32)).averaged().astype(float)
+    averaged -= averaged.mean((1, 2), keepdims=True)
     for one in found.representatives:
         members = found.units[found.labels == one.cluster]
         signs = np.sign(averaged[members])
@@ -192,3 +194,26 @@ def test_units_of_inception_are_one_cloud_and_depthwise_kernels_of_mobilenet_are
     mobilenet = load_file(folder / "mobilenet_v2_imagenet.safetensors")
     found = cluster(mobilenet["features.8.conv.1.0.weight"], embed=False)
     assert found.supported > 3 and found.count.beyond > 0.1
+
+
+def test_the_groups_are_those_that_the_data_support_and_the_number_asked_for():
+    weights = lumps(6, units=90, spread=0.3)
+    found = cluster(weights, embed=False)
+    assert found.clusters == found.supported == 6
+    assert ("steps most at" in found.words) is (found.steps != 6)
+    assert cluster(weights, 3, embed=False).clusters == 3
+
+
+def test_groups_of_the_dendrogram_have_the_numbers_of_those_they_share_most_with():
+    found = cluster(lumps(3, units=60, spread=1.5), 5, embed=False)
+    overlap = np.zeros((5, 5), dtype=int)
+    np.add.at(overlap, (found.dendrogram, found.labels), 1)
+    best = max(sum(overlap[k, order[k]] for k in range(5)) for order in itertools.permutations(range(5)))
+    assert np.trace(overlap) == best
+
+
+def test_representative_kernels_are_without_their_mean():
+    weights = lumps(2, units=20, spread=0.3) + 5
+    found = cluster(weights, embed=False)
+    for one in found.representatives:
+        assert abs(one.kernel.mean()) < 1e-6 and {-1, 1} == set(np.unique(one.signs))

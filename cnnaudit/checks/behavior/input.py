@@ -93,10 +93,10 @@ def _table(found: Sequence[Gain]) -> evidence.Evidence:
 def _other_sizes(context: CheckContext) -> list[Alternative]:
     """Resizing done otherwise, where the images are files that can be read anew."""
     from cnnaudit.checks.behavior._other_inputs import Alternative
-    from cnnaudit.target.folders import FolderSplit
+    from cnnaudit.target.files import FileSplit
 
     split, spec = context.target.split("validation"), context.target.input
-    if not isinstance(split, FolderSplit):
+    if not isinstance(split, FileSplit):
         return []
     resize = round(min(spec.size) * 256 / 224) if spec.resize is None else None
     again, positions = split.with_input(replace(spec, resize=resize)), context.indices("validation")

@@ -20,6 +20,7 @@ from cnnaudit.core.evidence import Evidence
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import balanced, generator
 from cnnaudit.reading.hand_made import small_tree
+from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -142,7 +143,7 @@ def metadata_shortcut(context: CheckContext) -> list[Finding]:
     around it: .2.
     """
     target = context.target
-    described = [name for name, split in target.splits.items() if split.metadata]
+    described = [name for name, split in target.splits.items() if split.metadata and name in LABELED]
     asked = target.split("validation" if "validation" in described else described[0])
     known = target.split("train") if "train" in described else asked
     if min(len(np.unique(split.labels)) for split in (known, asked)) < 2:

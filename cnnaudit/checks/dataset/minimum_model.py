@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     tolerance=1.4,
     gate=False,
     remedy="Find out which single number of an image gives the class away (brightness, size, an edge, a mark: "
-    "dataset.trivial_feature and `python -m cnnaudit search` help) and vary it within each class, or report the "
+    "dataset.trivial_feature and `cnnaudit search` help) and vary it within each class, or report the "
     "minimum model beside your own: on these data, accuracy says little about what was learned.",
     reference=THESIS,
     needs=("train", "validation"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnaudit.attribution.methods import METHODS
 from cnnaudit.core import evidence
 from cnnaudit.core.evidence import Evidence
 
@@ -14,6 +13,8 @@ Tables = Callable[[str, bool], list[Evidence]]
 
 def beside(title: str, columns: Sequence[str], rows: Mapping[str, list[Any]]) -> Tables:
     """A table with the row of one method and the baselines' rows, or with all rows."""
+
+    from cnnaudit.attribution.methods import METHODS
 
     def shown(name: str, everything: bool) -> list[Evidence]:
         names = [key for key in rows if everything or key == name or METHODS[key].baseline]

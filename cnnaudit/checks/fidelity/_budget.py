@@ -38,6 +38,10 @@ def passes(name: str, channels: int, size: tuple[int, int]) -> int:
         >>> passes("gradient", 1, (28, 28))
         3
     """
+    from cnnaudit.attribution.methods import METHODS
+
+    if METHODS[name].needs_attention:
+        return 4  # two passes of the images and two of the first; the network below has no attention
     count = 0
 
     def note(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:

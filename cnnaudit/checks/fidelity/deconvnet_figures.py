@@ -53,5 +53,5 @@ def placed_pictures(images: torch.Tensor, maps: torch.Tensor, shares: np.ndarray
 
 
 def _three(image: torch.Tensor) -> torch.Tensor:
-    """The image (C, H, W) with three channels."""
-    return image.expand(3, -1, -1) if image.shape[0] == 1 else image
+    """The image (C, H, W) with three channels; the mean of its channels where it is neither gray nor in color."""
+    return image if image.shape[0] == 3 else image.mean(0, keepdim=True).expand(3, -1, -1)

@@ -72,7 +72,8 @@ def _marked(image: torch.Tensor, pixel: Sequence[int], size: Sequence[int]) -> t
     frame = torch.zeros(height, width, dtype=torch.bool)
     frame[max(top - thick, 0) : bottom + thick, max(left - thick, 0) : right + thick] = True
     frame[top:bottom, left:right] = False
-    color = image.expand(3, -1, -1).clone()
+    drawn = image if len(image) in (1, 3) else image.mean(0, keepdim=True)
+    color = drawn.expand(3, -1, -1).clone()
     color[:, frame] = torch.tensor([0.9, 0.4, 0.0])[:, None]
     return color
 

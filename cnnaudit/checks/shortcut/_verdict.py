@@ -83,6 +83,8 @@ def finding(
             summary += f" {len(failed) - 1} more classes have a {what} that is there and used."
     elif worst is None:
         summary = f"No class was judged: {left_out}."
+    elif worst.found.note:
+        summary = f"The {what} of class '{names[worst.class_index]}' is {worst.found.note}."
     elif worst.found.cue is None:
         summary = (
             f"No class has a {what} of its own: class '{names[worst.class_index]}' is the most constant, "
@@ -118,7 +120,7 @@ def _table(search: Search, judged: Sequence[Judged], names: Sequence[str], toler
     rows: list[list[object]] = []
     for of in judged:
         there, found = of.found.constancy, of.found
-        verdict = "cleared by constancy" if found.cue is None else "there"
+        verdict = (found.note or "cleared by constancy") if found.cue is None else "there"
         if found.cue is not None:
             verdict = "there and used" if of.low > used else "not used" if of.high <= used else "undecided"
         effects = [None if e is None else round(e.value, 3) for e in (found.effect, found.removed)]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cnnaudit.optimization import Objective
+    from cnnaudit.optimization.recipes import Recipe
 
 Direction = Literal["maximum", "minimum"]
 Goal = Literal["unit", "channel"]
@@ -59,6 +60,8 @@ class Optima:
             in fp32.
         outcome: (n,), as in `OptimizedImages`; of dead ones the image is the first one.
         steps: (n,), made.
+        began: (n,), `noise`, `louder noise`, `natural` where only the image of the data moved the unit, `better image`
+            where that led higher than noise.
     """
 
     units: np.ndarray
@@ -67,6 +70,7 @@ class Optima:
     height: np.ndarray
     outcome: np.ndarray
     steps: np.ndarray
+    began: np.ndarray
 
     def __len__(self) -> int:
         return len(self.units)
@@ -100,6 +104,7 @@ def optima(
     direction: Direction,
     settings: Settings,
     natural: torch.Tensor | None = None,
+    recipe: Recipe | None = None,
 ) -> Optima:
     """Optimize the images of some units in one batch.
 
@@ -107,6 +112,7 @@ def optima(
         model: takes images (N, C, H, W) in [0, 1].
         layer: one with maps, before or after its ReLU.
         natural: (n, C, H, W), an image for each unit to start from where gray and noise lead no higher.
+        recipe: in place of the one that the settings name.
 
     Raises:
         AuditError: as `cnnaudit.optimization.maximize` does.
@@ -127,7 +133,7 @@ def optima(
         model,
         objective if direction == "maximum" else -objective,
         settings.shape,
-        settings.recipe,
+        settings.recipe if recipe is None else recipe,
         steps=settings.steps,
         start=_gray(units, settings),
         natural=natural,
@@ -143,6 +149,7 @@ def optima(
         _heights(model, layer, kept, objective),
         np.asarray(found.outcome, dtype="U9"),
         np.asarray(found.steps, dtype=np.int64),
+        np.asarray(found.began, dtype="U12"),
     )
 
 

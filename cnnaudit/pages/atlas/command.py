@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from cnnaudit.pages.arguments import file, folder, jobs, positive_int, seed
+from cnnaudit.pages.arguments import file, folder, image, jobs, positive_int, seed
 from cnnaudit.pages.output import prepared, resumable
 from cnnaudit.report.paths import folder_name
 
@@ -60,6 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="FILE",
         help="weights saved during training, first to last: show when each unit learns what it looks for",
+    )
+    parser.add_argument("--classes", action="store_true", help="also show what the model takes for each class")
+    parser.add_argument(
+        "--strip", action="store_true", help="show the images of the first units after 1, 4, 16, … steps"
+    )
+    parser.add_argument(
+        "--families", action="store_true", help="show the first units by every family of regularizers, side by side"
+    )
+    parser.add_argument(
+        "--diversity", action="store_true", help="show four different images of each of the first units"
+    )
+    parser.add_argument("--interaction", action="store_true", help="show the first units maximized two at a time")
+    parser.add_argument(
+        "--image",
+        type=image,
+        metavar="IMAGE",
+        help="an image file or validation[17]: show what layers keep of it (inversion) and exaggerate (caricature)",
     )
 
 

@@ -21,7 +21,7 @@ LIKE = "Four images of the data"
 WORDS = {"Most": "best", "Least": "weakest"}
 
 
-def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots | None = None) -> str:
+def page(target: AuditTarget, plan: Plan, found: LayerAtlas, series: Mapping[str, Snapshots] | None = None) -> str:
     """The page as HTML. One script sorts and searches; its hash is the only one that the page allows."""
     from markupsafe import Markup
 
@@ -43,7 +43,7 @@ def page(target: AuditTarget, plan: Plan, found: LayerAtlas, training: Snapshots
         minimum=found.minimum is not None,
         silent=[f"unit {found.units[place]}: {_natural_words(found, place)}" for place in silent],
         silent_text=_SILENT,
-        training=_training(training) if training else None,
+        series=[_series(kind, snapshots) for kind, snapshots in (series or {}).items()],
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
@@ -84,7 +84,14 @@ def _lead(found: LayerAtlas, silent: int) -> str:
         f"{len(moved)} more than any of {plural(int(found.exemplars.n), f'{found.split} image')} does"
     )
     text += f", {number(float(np.median(ratios)))} times as much in the median." if ratios else "."
+    natural = sum(found.maximum.began[place] == "natural" for place in moved)
+    if natural:
+        text += f" {plural(natural, 'unit')} could only be started by an image of the data, and {_is(natural)} marked."
     return text + (f" {plural(silent, 'unit')} could not be moved." if silent else "")
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _text(target: AuditTarget, plan: Plan, found: LayerAtlas) -> list[str]:
@@ -175,7 +182,7 @@ def _row(
     unit, image = int(optima.units[place]), window(optima.images[place], found.middle)
     start, height = (number(float(values[place])) for values in (optima.start, optima.height))
     return {
-        "title": f"{title} activation" + (" (not moved: the image it began with)" if optima.dead[place] else ""),
+        "title": f"{title} activation" + _beginning(optima, place),
         "optimum": uri(image, int(shown["side"])),
         "pixels": image.width <= SMALL,
         "frame": frame(optima.images.shape[2:], found.middle),
@@ -185,6 +192,17 @@ def _row(
         "seen": shown["seen"],
         "numbers": f"start {start}, {WORDS[title]} image {number(float(natural[0]))}, optimum {height}",
     }
+
+
+def _beginning(optima: Optima, place: int) -> str:
+    """What must be known of an optimized image before it is taken for what the unit looks for."""
+    if optima.dead[place]:
+        return " (not moved: the image it began with)"
+    if optima.began[place] == "natural":
+        return " (begun with the best image: no noise moves this unit, so it shows that image, changed)"
+    if optima.began[place] == "better image":
+        return " (from the best image, which led higher than noise)"
+    return ""
 
 
 class _Pictures:
@@ -228,14 +246,29 @@ def _natural_words(found: LayerAtlas, place: int) -> str:
     return f"{number(best)} on the image of the data that activates it most"
 
 
-def _training(found: Snapshots) -> dict[str, str]:
-    from cnnaudit.pages.atlas.pictures import animation, inlined, strip
+_SERIES = {
+    "training": ("Learned during training", "The maximum images of the same units with the weights of several moments "
+                 "of the training, from the same first images: "),
+    "steps": ("Step by step", "The maximum images of the first units after ever more steps of the optimization, from "
+              "the same first images: "),
+    "families": ("By families of regularizers", "The maximum images of the first units by each recipe, which differ in "
+                 "what keeps the image from becoming noise: "),
+    "diversity": ("Different images", "Images of the first units that were kept from being alike (by the Gram matrices "
+                  "of the layer's maps): "),
+    "interaction": ("Two units together", "The sum of two units maximized, a row and a column for each of the first "
+                    "units; with itself, it is the unit alone: "),
+}  # fmt: skip
+
+
+def _series(kind: str, found: Snapshots) -> dict[str, str]:
+    from cnnaudit.pages.atlas.pictures import animation, inlined, side_by_side, strip
 
     names = ", ".join(found.names)
+    title, text = _SERIES[kind]
     return {
-        "text": "The maximum images of the same units with the weights of several moments of the training, from the "
-        f"same first images: {names}.",
-        "alt": f"Optimized images, a row for each of {names}",
-        "strip": inlined(strip(found)),
-        "animation": inlined(animation(found)),
+        "title": title,
+        "text": f"{text}{names}.",
+        "alt": f"Optimized images, for each of {names}",
+        "strip": inlined(strip(found) if kind == "training" else side_by_side(found)),
+        "animation": inlined(animation(found)) if kind in ("training", "steps") else "",
     }

@@ -31,6 +31,23 @@ def rgb(pixels: np.ndarray) -> Image:
     return Image.fromarray(np.ascontiguousarray(np.repeat(pixels, 3 // len(pixels), axis=0).transpose(1, 2, 0)))
 
 
+def published(pixels: np.ndarray, recipe: str) -> np.ndarray:
+    """uint8 pixels as a recipe's source shows them: with `lees`, mean .5 and standard deviation .1, cut to 0..1.
+
+    Source: Keras's `deprocess_image` (F. Chollet, How convolutional neural networks see the world, 2016), which Lees
+        2017 uses before saving.
+
+    Example:
+        >>> published(np.array([[[0, 255]]], dtype=np.uint8), "lees").tolist()
+        [[[102, 153]]]
+    """
+    if recipe != "lees":
+        return pixels
+    values = pixels / 255.0
+    shown = (values - values.mean()) / (values.std() + 1e-5) * 0.1 + 0.5
+    return np.asarray((shown * 255).round().clip(0, 255), dtype=np.uint8)
+
+
 def patch(pixels: np.ndarray, box: Box | None) -> Image:
     """What a unit sees of an image, framed, with a little around it, of small images all; a square of `THUMB` pixels.
 
@@ -135,6 +152,15 @@ def strip(found: Snapshots) -> bytes:
         joined.paste(row, (0, top + LABEL))
         top += LABEL + row.height
     return _png(joined)
+
+
+def side_by_side(found: Snapshots) -> bytes:
+    """A PNG with a row per unit and a column per way in which its image was made."""
+    units = range(len(found.optima[0]))
+    images = [rgb(optima.images[k]) for k in units for optima in found.optima]
+    numbers = found.optima[0].units
+    labels = [f"{name}, {numbers[k]}" if j == 0 else name for k in units for j, name in enumerate(found.names)]
+    return _png(_grid(images, labels, len(found.names)))
 
 
 def animation(found: Snapshots, seconds: float = 0.8) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 4.2
 MOST_REPRESENTATIVES = 10
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
+LINES = ("-", (0, (3, 1)), (0, (1, 1)))  # of a dendrogram's groups, where they are more than the colors
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:
@@ -55,22 +56,23 @@ def embedding_figure(found: UnitClusters, colors: Colors = PAGE) -> Figure:
 
 
 def dendrogram_figure(found: UnitClusters, colors: Colors = PAGE) -> Figure:
-    """The Ward dendrogram with the cut, its groups in colors (they are not the spectral ones)."""
+    """The Ward dendrogram with the cut; a group has the color of the spectral one that it shares most units with."""
     from matplotlib.collections import LineCollection
 
     figure, axes = _axes(2.8)
     n = len(found.linkage) + 1
-    segments, shades = [], []
+    segments, shades, lines = [], [], []
     at, of = _places(found), list(found.dendrogram)
     height = [0.0] * n
     for row, (left, right, top, _) in enumerate(found.linkage):
         a, b = int(left), int(right)
         segments.append([(at[a], height[a]), (at[a], top), (at[b], top), (at[b], height[b])])
         shades.append(_color(colors, of[a]) if top < found.cut else colors.faint)
+        lines.append(LINES[of[a] // len(colors.series) % len(LINES)] if top < found.cut else "-")
         height.append(float(top))
         at[n + row] = (at[a] + at[b]) / 2
         of.append(of[a])
-    axes.add_collection(LineCollection(segments, colors=shades, linewidths=0.9))
+    axes.add_collection(LineCollection(segments, colors=shades, linestyles=lines, linewidths=0.9))
     axes.set(xlim=(-1, n), ylim=(0, max(float(found.linkage[:, 2].max(initial=0)), found.cut, 1e-9) * 1.04))
     if found.clusters > 1:
         axes.axhline(
@@ -153,7 +155,9 @@ def representatives_figure(found: UnitClusters, colors: Colors = PAGE) -> Figure
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=4)
-    figure.supxlabel("colors: the unit that is named\n+ and −: the sign of most units of its group", fontsize=7)
+    figure.supxlabel(
+        "colors: the unit that is named, less its mean\n+ and −: the sign of most units of its group", fontsize=7
+    )
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cnnaudit.pages.arguments import at_least, folder, jobs, seed
+from cnnaudit.pages.arguments import accuracy, at_least, folder, jobs, part, positive_float, positive_int, seed
 from cnnaudit.pages.output import prepared, resumable
 from cnnaudit.report.paths import folder_name
 
@@ -27,6 +27,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(2),
         default=48,
         help="number of images used to detect dead and color-blind units (default: 48)",
+    )
+    parser.add_argument(
+        "--clusters",
+        type=positive_int,
+        metavar="K",
+        help="groups that the units are put into (default: as many as the data support, else by the dendrogram)",
+    )
+    parser.add_argument("--bins", type=positive_int, default=5, help="bins of each lens of Mapper (default: 5)")
+    parser.add_argument("--overlap", type=part, default=0.1, help="overlap of neighboring bins (default: 0.1)")
+    parser.add_argument(
+        "--eps", type=positive_float, default=0.5, help="DBSCAN's reach, for kernels of norm 1 (default: 0.5)"
+    )
+    parser.add_argument(
+        "--min-samples", type=positive_int, default=3, help="kernels within reach of a core one (default: 3)"
+    )
+    parser.add_argument(
+        "--crop", type=accuracy, default=0.3, metavar="SHARE", help="share of the kernels, the densest (default: 0.3)"
+    )
+    parser.add_argument(
+        "--mapper",
+        choices=["cnnaudit", "kmapper"],
+        default="cnnaudit",
+        help="what draws the graph; both draw the same (default: cnnaudit)",
     )
     parser.add_argument("--jobs", type=jobs, default=-1, help="number of processes (default: one per core)")
     parser.add_argument("--seed", type=seed, default=0, help="seed of every random choice (default: 0)")

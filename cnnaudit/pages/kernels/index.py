@@ -8,6 +8,7 @@ from itertools import combinations
 from cnnaudit.core.evidence import table
 from cnnaudit.pages.document import Section, document
 from cnnaudit.pages.kernels.layer_page import ALPHA, Facts, page_names, share_cells
+from cnnaudit.references import published
 from cnnaudit.report.words import listed, number, plural
 from cnnaudit.units import LayerShare
 from cnnaudit.units.kinds import Counted, pooled
@@ -89,7 +90,8 @@ def _compared(found: int, total: int, null: float | None) -> str:
 def _of_groups(layers: Sequence[Facts]) -> list[str]:
     known = [one for one in layers if one.supported is not None]
     title = "units fall into groups"
-    literature = "groups in the layers shown, by dendrogram and spectral clustering (Garriga 2019)"
+    fewest, most = published("clusters").values
+    literature = f"{fewest:.0f} to {most:.0f} groups a layer, by dendrogram and spectral clustering (Garriga 2019)"
     if not known:
         return [title, literature, "not asked", "", ""]
     more = sum((one.supported or 1) > 1 for one in known)
@@ -211,8 +213,9 @@ def _shape(layers: Sequence[Facts]) -> Section:
     ]  # fmt: skip
     text = (
         "Lifetimes of the longest loop of the dense kernels, 1 for a perfect circle, beside that of the null that "
-        "comes nearest (initialization noise, or a Gaussian of the same covariance); p is the larger of the two. A "
-        "stable loop is the longest, in edges, that half of the Mapper graphs over a range of covers hold."
+        "comes nearest (initialization noise, a Gaussian of the same covariance, or Student's t with their scatter); "
+        "p is the largest of the three. A stable loop is the longest, in edges, that half of the Mapper graphs over a "
+        "range of covers hold."
     )
     columns = [
         "layer", "kernels", "dense", "lifetime", "null", "p", "stable loop", "of the null", "nodes", "edges",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnaudit.core.errors import DataError, UnsupportedError
-from cnnaudit.topology import DenseGraph, Ring, dense_graph, ring
+from cnnaudit.topology import DenseGraph, MapperSettings, Ring, dense_graph, ring
+from cnnaudit.topology.dense import PUBLISHED
 from cnnaudit.units import LayerKernels, normalized
 
 if TYPE_CHECKING:
@@ -35,8 +36,14 @@ class Examined:
     reasons: dict[str, str]
 
 
-def examine(kernels: LayerKernels, seed: int = 0) -> Examined:
+def examine(
+    kernels: LayerKernels, seed: int = 0, clusters: int | None = None, settings: MapperSettings = PUBLISHED
+) -> Examined:
     """Density filter, Mapper graph, ring and unit clusters of a layer of spatial kernels.
+
+    Args:
+        clusters: groups that the units are put into; None: as `units.cluster` chooses.
+        settings: of the Mapper graph.
 
     Example:
         >>> layer = LayerKernels("conv1", np.random.default_rng(0).normal(size=(6, 1, 5, 5)).astype(np.float32))
@@ -48,7 +55,7 @@ def examine(kernels: LayerKernels, seed: int = 0) -> Examined:
     shapes, rows = normalized(kernels.each().astype(np.float64), "norm")
 
     def dense() -> DenseGraph:
-        found = dense_graph(shapes, wide=min(kernels.size) >= 5)
+        found = dense_graph(shapes, min(kernels.size) >= 5, settings)
         return replace(found, rows=rows[found.rows])
 
     found: dict[str, object] = {}
@@ -56,7 +63,7 @@ def examine(kernels: LayerKernels, seed: int = 0) -> Examined:
     parts: dict[str, Callable[[], object]] = {
         "dense": dense,
         "ring": lambda: ring(kernels.each(), draws=DRAWS, resamples=RESAMPLES, seed=seed),
-        "clusters": lambda: cluster(kernels, seed=seed),
+        "clusters": lambda: cluster(kernels, clusters, seed=seed),
     }
     for name, part in parts.items():
         try:

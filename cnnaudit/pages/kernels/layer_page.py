@@ -11,20 +11,22 @@ import numpy as np
 
 from cnnaudit.core.evidence import null_distribution, table
 from cnnaudit.pages.document import Drawing, Part, Picture, Section, document
+from cnnaudit.pages.kernels.clusters_section import clusters_section
+from cnnaudit.pages.kernels.densities_section import densities_section
 from cnnaudit.pages.kernels.layer import Examined
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import listed, number, plural
 from cnnaudit.topology._graph_loops import stable_loop
 from cnnaudit.topology._ring import LARGEST
-from cnnaudit.topology.dense import BINS, EPS, OVERLAP, SAMPLES, SHARE, DenseGraph, covered, neighbors
+from cnnaudit.topology.dense import DenseGraph, covered, neighbors
 from cnnaudit.units.kinds import Counted
 
 if TYPE_CHECKING:
     from cnnaudit.topology import Ring
-    from cnnaudit.units import LayerShare, UnitClusters
+    from cnnaudit.units import LayerShare
 
 NAMED = 24  # units that a table names
-ALPHA, CLUSTERS_ALPHA = 0.05, 0.01
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -175,41 +177,6 @@ def _pictures(found: Examined, counted: Sequence[Counted]) -> Section:
     return Section("Averaged kernels", [text], parts)
 
 
-def _clusters(found: Examined, counted: Sequence[Counted]) -> Section:
-    title = "Groups of units"
-    if found.clusters is None:
-        return Section(title, [f"Not shown: {found.reasons['clusters']}."])
-    return Section(title, _cluster_text(found.clusters), _cluster_drawings(found.clusters))
-
-
-def _cluster_text(found: UnitClusters) -> list[str]:
-    text = [
-        f"{found.words} (p = {found.count.p_value:.2g}, against units of the same mean and covariance that have no "
-        "clusters)."
-    ]
-    if found.supported == 1 < found.clusters:
-        beyond = "more than chance gives, but by too little spread to speak of clusters"
-        such = beyond if found.count.p_value <= CLUSTERS_ALPHA else "chance gives such groups as well"
-        text.append(f"The groups below are cut at the largest step of the dendrogram; {such}.")
-    if found.stability:
-        said = ", ".join(f"{name} {number(value)}" for name, value in found.stability.items())
-        text.append(f"Agreement of the groups when they are formed again (adjusted Rand index; 1 the same): {said}.")
-    if found.constant:
-        text.append(f"{plural(len(found.constant), 'unit')} without a pattern left out.")
-    return text
-
-
-def _cluster_drawings(found: UnitClusters) -> list[Part]:
-    from cnnaudit.pages.kernels import cluster_figures as paint
-
-    return [
-        Drawing("The units in the plane", lambda: paint.embedding_figure(found), "Units near each other are alike."),
-        Drawing("How many clusters the data support", lambda: paint.count_figure(found)),
-        Drawing("Dendrogram", lambda: paint.dendrogram_figure(found)),
-        Drawing("A kernel for each group", lambda: paint.representatives_figure(found)),
-    ]
-
-
 def _ring(found: Examined, counted: Sequence[Counted]) -> Section:
     title = "Is there a ring?"
     if found.ring is None:
@@ -271,18 +238,30 @@ def _graph(found: Examined, counted: Sequence[Counted]) -> Section:
     drawing = Drawing(
         "The graph, simplified", lambda: mapper_figure(kept.graph, shapes), caption(kept.graph), wide=True
     )
+    drawings = [drawing]
+    if kept.at_variance_one.nodes:
+        drawings.append(
+            Drawing(
+                "The graph at the published scale",
+                lambda: mapper_figure(kept.at_variance_one, shapes),
+                caption(kept.at_variance_one),
+                wide=True,
+            )
+        )
     links = [("the graph with all nodes and kernels, to explore", page_names(found.kernels.layer)[1])]
-    return Section(title, [_way(found, kept), _published(kept)], [drawing], links)
+    return Section(title, [_way(found, kept), _published(kept)], drawings, links)
 
 
 def _way(found: Examined, kept: DenseGraph) -> str:
-    total = found.kernels.units * found.kernels.inputs
+    settings, total = kept.settings, found.kernels.units * found.kernels.inputs
     left_out = f" ({plural(found.constant, 'constant kernel')} left out)" if found.constant else ""
     return (
         f"Of {plural(total, 'kernel')}{left_out}, each of mean 0 and norm 1, the density filter with k = "
-        f"{neighbors(total - found.constant)} keeps the densest {SHARE:.0%}, {len(kept.rows):,}; lenses are their "
-        f"first {kept.lens.shape[1]} principal components, covered by {BINS} bins each with {OVERLAP:.0%} overlap; "
-        f"DBSCAN with eps {EPS} and {SAMPLES} samples. {covered(kept.graph):,} of them are in a node."
+        f"{neighbors(total - found.constant)} keeps the densest {settings.crop:.0%}, {len(kept.rows):,}; lenses are "
+        f"their first {kept.lens.shape[1]} principal components, covered by {settings.bins} bins each with "
+        f"{settings.overlap:.0%} overlap; DBSCAN with eps {settings.eps:g} and "
+        f"{plural(settings.min_samples, 'sample')}{', by KeplerMapper' * (settings.by == 'kmapper')}. "
+        f"{covered(kept.graph):,} of them are in a node."
     )
 
 
@@ -290,9 +269,9 @@ def _published(kept: DenseGraph) -> str:
     nodes, share = kept.published
     return (
         f"At variance 1, the published scale, where distances are {number(math.sqrt(kept.shapes.shape[1]))} times as "
-        f"large, the published settings put {number(share, 'share')} of them into {plural(nodes, 'node')}."
+        f"large, the published eps puts {number(share, 'share')} of them into {plural(nodes, 'node')}."
     )
 
 
 SectionMaker = Callable[[Examined, Sequence[Counted]], Section]
-SECTIONS: tuple[SectionMaker, ...] = (_units, _pictures, _clusters, _ring, _graph)
+SECTIONS: tuple[SectionMaker, ...] = (_units, _pictures, densities_section, clusters_section, _ring, _graph)

@@ -7,18 +7,18 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.pages.output import write
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.words import listed, plural
+from cnnaudit.topology.dense import BINS, EPS, OVERLAP, SAMPLES, SHARE, MapperSettings
+from cnnaudit.units._kind_subject import OptimizedUnits, Subject
 from cnnaudit.units.kinds import (
     KINDS,
     Counted,
     Kind,
-    OptimizedUnits,
-    Subject,
     count,
     kinds_from_disk,
     kinds_on_disk,
@@ -41,6 +41,18 @@ class Options:
     jobs: int = -1
     seed: int = 0
     output: Path = Path("reports")
+    clusters: int | None = None
+    bins: int = BINS
+    overlap: float = OVERLAP
+    eps: float = EPS
+    min_samples: int = SAMPLES
+    crop: float = SHARE
+    mapper: Literal["cnnaudit", "kmapper"] = "cnnaudit"
+
+    @property
+    def graph(self) -> MapperSettings:
+        """How the Mapper graph is made."""
+        return MapperSettings(self.bins, self.overlap, self.eps, self.min_samples, self.crop, self.mapper)
 
 
 def write_kernels(target: AuditTarget, options: Options) -> list[Path]:
@@ -179,13 +191,11 @@ class _Work:
         waiting.sort(key=lambda kernels: -kernels.weights.size)  # the longest first, so that no core waits at the end
         jobs = max(1, min(joblib.cpu_count() if self._options.jobs == -1 else self._options.jobs, len(waiting)))
         yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_layer)(self._target, kernels, counted, self._seed, self.folder, self._facts(kernels.layer))
+            joblib.delayed(_layer)(
+                self._target, kernels, counted, self._options, self.folder, self._facts(kernels.layer)
+            )
             for kernels in waiting
         )
-
-    @property
-    def _seed(self) -> int:
-        return self._options.seed
 
     def _finished(self, layer: str) -> Facts | None:
         from cnnaudit.pages.kernels.layer_page import Facts, page_names
@@ -196,20 +206,20 @@ class _Work:
         return Facts(**{**stored, "size": tuple(stored["size"])})
 
     def _facts(self, layer: str) -> Path:
-        return self._path(folder_name(layer), f"{self._digest} {layer}")
+        return self._path(folder_name(layer), f"{self._digest} {layer} {self._options.clusters} {self._options.graph}")
 
     def _path(self, name: str, said: str) -> Path:
         return self.folder / "work" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}.json"
 
 
 def _layer(
-    target: str, kernels: LayerKernels, counted: Sequence[Counted], seed: int, folder: Path, stored: Path
+    target: str, kernels: LayerKernels, counted: Sequence[Counted], options: Options, folder: Path, stored: Path
 ) -> Facts:
     """One layer, examined and written: its pages and its facts at once, so that none is without the others."""
     from cnnaudit.pages.kernels.layer import examine
     from cnnaudit.pages.kernels.layer_page import facts, graph_page, layer_page, page_names
 
-    found = examine(kernels, seed)
+    found = examine(kernels, options.seed, options.clusters, options.graph)
     page, graph = (folder / name for name in page_names(kernels.layer))
     files = {page: layer_page(target, found, counted)}
     if found.dense is not None:

@@ -123,11 +123,13 @@ def _compared(target: AuditTarget, validation: tuple[Any, Any]) -> Compared:
 
 def _draws(file: AuditFile, target: AuditTarget, images: int) -> Draws | None:
     """Further draws of the data, where both splits come from callables with a `seed` that the file leaves free."""
+    from cnnaudit.target import LABELED
     from cnnaudit.target.data_sources import as_split
     from cnnaudit.target.imports import call, find
 
     folder = file.path.parent.resolve()
-    for name, source in file.splits.items():
+    sources = {name: source for name, source in file.splits.items() if name in LABELED}
+    for name, source in sources.items():
         if not isinstance(source.source, str) or "seed" in source.arguments:
             return None
         if "seed" not in inspect.signature(find(source.source, folder, f"data.{name}")).parameters:
@@ -141,7 +143,7 @@ def _draws(file: AuditFile, target: AuditTarget, images: int) -> Draws | None:
                 file.classes,
                 file.input,
             )
-            for name, source in file.splits.items()
+            for name, source in sources.items()
         }
         drawn = replace(target, splits=splits, _cache={})
         (a, b), (c, d) = _sampled(drawn, images, k)

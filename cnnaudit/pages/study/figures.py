@@ -9,10 +9,11 @@ import numpy as np
 
 from cnnaudit.pages.colors import PRINT, Colors
 from cnnaudit.report import figures
-from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel
+from cnnaudit.studies import activations, classic_filters, filter_similarity, noise_curve, pruning, single_pixel
 from cnnaudit.studies.study import Row
 from cnnaudit.studies.summary import of_kind, quartiles
 from cnnaudit.studies.thesis import TABLE_I
+from cnnaudit.training.plan import OPTIMIZERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -251,12 +252,41 @@ def single_pixel_figure(rows: Sequence[Row], colors: Colors) -> Figure:
     return figure
 
 
+def activations_figure(rows: Sequence[Row], colors: Colors) -> Figure:
+    """A panel per pooling: rows activations, columns optimizers, the median accuracy in each cell."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    figure, panels = _grid(1, len(activations.POOLINGS), 3.0, sharey=True)
+    clear = (*to_rgba("#3b82c4")[:3], 0.0)
+    shades = LinearSegmentedColormap.from_list("accuracy", [clear, (*clear[:3], 0.8)])
+    optimizers = list(OPTIMIZERS)
+    for axes, pooling in zip(panels[0], activations.POOLINGS):
+        values = np.array(
+            [
+                [
+                    activations.median(activations.of(rows, activation=a, optimizer=o, pooling=pooling))
+                    for o in optimizers
+                ]
+                for a in activations.ACTIVATIONS
+            ]
+        )
+        axes.imshow(values, cmap=shades, vmin=0, vmax=1, aspect="auto")
+        for place in np.argwhere(np.isfinite(values)):
+            text = f"{values[tuple(place)]:.2f}".removeprefix("0")
+            axes.text(place[1], place[0], text, ha="center", va="center", fontsize=8, color=colors.ink)
+        axes.set_xticks(range(len(optimizers)), optimizers, rotation=90)
+        axes.set_yticks(range(len(activations.ACTIVATIONS)), activations.ACTIVATIONS)
+        axes.set_title(f"{pooling} pooling", fontsize=9)
+    return figure
+
+
 PAINTERS: Mapping[str, Callable[[Sequence[Row], Colors], Figure]] = {
     "pruning": pruning_figure,
     "classic-filters": classic_filters_figure,
     "filter-similarity": filter_similarity_figure,
     "noise": noise_figure,
     "single-pixel": single_pixel_figure,
+    "activations": activations_figure,
 }
 
 

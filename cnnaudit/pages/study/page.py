@@ -15,10 +15,10 @@ from cnnaudit.pages.colors import PAGE
 from cnnaudit.pages.document import Drawing, Section, document
 from cnnaudit.pages.output import write
 from cnnaudit.pages.study import figures as study_figures
-from cnnaudit.studies import classic_filters, filter_similarity, noise_curve, pruning, single_pixel
+from cnnaudit.studies import activations, classic_filters, filter_similarity, noise_curve, pruning, single_pixel
 from cnnaudit.studies.study import Effort, Results, Row, Study
 from cnnaudit.studies.summary import of_kind, quartiles, shown
-from cnnaudit.studies.thesis import SOURCE, TABLE_I
+from cnnaudit.studies.thesis import TABLE_I
 
 CAPTIONS: Mapping[str, str] = {
     "pruning": "From left to right parameters are removed. A flat line costs nothing; the circle is the last place "
@@ -30,6 +30,7 @@ CAPTIONS: Mapping[str, str] = {
     "random filters.",
     "noise": "Above: what each architecture reaches as noise grows. Below: the first rung of the ladder that reaches "
     "an accuracy, for half of the networks (solid) and for the best of them by training accuracy (dashed).",
+    "activations": "Median validation accuracy of each combination: the darker, the higher.",
     "single-pixel": "How many images have at least one pixel that, set to black or white, changes the predicted class.",
 }
 SIDE = 140  # pixels of an enlarged example
@@ -65,7 +66,7 @@ def content(study: Study, effort: Effort, results: Results, command: str) -> tup
         f"{study.name}.csv beside this page. Again: {command}"
     )
     sections = [
-        Section("The question", [study.question, f"{study.thesis} ({SOURCE}.)"]),
+        Section("The question", [study.question, f"{study.thesis} ({study.source}.)"]),
         Section("What was found", [], [figure]),
         Section("In words", found[1:]),
         *(Section("In numbers", [], tables) for tables in [TABLES[study.name](results.rows)] if tables),
@@ -179,6 +180,27 @@ def _pixels(rows: Sequence[Row]) -> list[Evidence]:
     return found
 
 
+def _activations(rows: Sequence[Row]) -> list[Evidence]:
+    """Accuracy, speed and filters of each combination, best first."""
+    found = []
+    for task in activations.tasks(activations.ACTIVATION_STUDY.default):
+        some = activations.of(rows, **task)
+        if some:
+            low, middle, high = (round(value, 3) for value in quartiles([row["validation_accuracy"] for row in some]))
+            reached = [row["reached"] for row in some if row["reached"] is not None]
+            epoch = round(float(np.median(reached)), 1) if reached else None
+            filters = [
+                round(float(np.mean([row[name] for row in some])), 2) for name in ("active1", "active2", "zeros2")
+            ]
+            found.append((*task.values(), len(some), middle, f"{low} to {high}", len(reached), epoch, *filters))
+    columns = (
+        *("activation", "optimizer", "pooling", "networks", "median", "quartiles", "reach .9", "median epoch"),
+        *("active, layer 1", "active, layer 2", "zeros, layer 2"),
+    )
+    title = "Validation accuracy, the epoch of .9, and the share of filters that are active on some image"
+    return [evidence.table(title, columns, sorted(found, key=lambda row: -row[4]))]
+
+
 def _enlarged(image: np.ndarray) -> np.ndarray:
     """A gray image (1, H, W) as color, several screen pixels for each of its own."""
     factor = max(1, SIDE // image.shape[-1])
@@ -202,4 +224,5 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], list[Evidence]]] = {
     "filter-similarity": _similarity,
     "noise": _noise,
     "single-pixel": _pixels,
+    "activations": _activations,
 }

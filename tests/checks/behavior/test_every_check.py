@@ -1,6 +1,7 @@
 """What all checks of `behavior` share: few images, any channels and classes, models that raise."""
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,14 @@ from cnnaudit.target import Claims
 
 NAMES = (
     "claimed_accuracy",
+    "calibration",
     "collapsed_classes",
+    "corruption",
     "determinism",
     "input",
     "invariance",
+    "pipeline",
+    "shift_consistency",
     "single_pixel",
     "worst_group",
 )
@@ -52,6 +57,7 @@ def test_a_model_that_raises_is_named_with_its_batch(make, name):
         def forward(self, x):
             raise ValueError("no such thing")
 
-    target = make(np.arange(40) % 2, claims=EVERYTHING, metadata={"site": np.arange(40) // 20}, model=Broken())
+    target = make(np.arange(40) % 2, claims=EVERYTHING, metadata={"site": np.arange(40) // 20})
+    target = replace(target, model=Broken())
     with pytest.raises(ModelError, match=r"ValueError on a batch of shape \(\d+, 1, 8, 8\): no such thing"):
         ask(name, target)

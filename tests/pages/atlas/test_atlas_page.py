@@ -5,8 +5,10 @@ import errno
 import hashlib
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
@@ -16,9 +18,11 @@ from cnnaudit.activation import Box
 from cnnaudit.cli import main
 from cnnaudit.core.errors import AuditError, ModelError
 from cnnaudit.pages.atlas import Exemplars, LayerAtlas, Optima, Plan, Settings, chosen
+from cnnaudit.pages.atlas.comparisons import over_diversity, over_interaction, over_steps
 from cnnaudit.pages.atlas.files import Options, write_atlas
+from cnnaudit.pages.atlas.goals import goals_of
 from cnnaudit.pages.atlas.page import page
-from cnnaudit.pages.atlas.pictures import FRAME, THUMB, patch
+from cnnaudit.pages.atlas.pictures import FRAME, THUMB, patch, published
 from cnnaudit.target import AuditTarget
 
 CLASSES = ("a<b>", "tench", "c")
@@ -91,6 +95,7 @@ def test_a_layer_of_768_units_in_color_stays_below_25_mb():
         np.ones(units),
         np.full(units, "steps"),
         np.full(units, 9),
+        np.full(units, "noise"),
     )
     places = np.zeros((units, 4), dtype=int)
     where = np.zeros((units, 4, 2), dtype=int)
@@ -196,3 +201,76 @@ def test_a_full_disk_tells_which_batches_are_kept(tmp_path, monkeypatch, capsys)
     assert main(["atlas", "audit.toml", "--layers", "0", "--output", str(tmp_path)]) == 4
     said = capsys.readouterr().err
     assert "No space left on device; 0 finished batches are in" in said and "Free some space" in said
+
+
+def test_a_model_that_refuses_a_size_in_its_own_way_is_told_without_a_traceback(tmp_path):
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = network()
+
+        def forward(self, images):
+            assert images.shape[-1] == 20, "20 pixels please"
+            return self.body(images)
+
+    options = Options(("body.0",), units=1, steps=2, recipe="garriga", output=tmp_path)  # a border of 16 pixels
+    assert write_atlas(target(Fixed().eval()), options)
+    with pytest.raises(ModelError, match=r"40 x 40 pixels at layer 'body.0': 20 pixels please"):
+        write_atlas(target(Fixed().eval()), replace(options, size=40))
+
+
+def test_units_that_only_an_image_of_the_data_starts_are_marked(tmp_path):
+    net = network()
+    with torch.no_grad():
+        net[0].weight[2], net[0].bias[2] = 0.0, -0.3
+        net[0].weight[2, 0, 2, 2] = 0.5  # a pixel above .6, which neither gray nor its noise of .02 has
+    options = Options(("1",), units="all", steps=3, recipe="lees", output=tmp_path)
+    (html,) = [path.read_text() for path in write_atlas(target(net), options) if path.suffix == ".html"]
+    assert html.count("begun with the best image") == 1 and "1 unit could only be started by an image" in html
+
+
+def test_grids_as_published_have_mean_one_half_and_deviation_one_tenth():
+    pixels = np.random.default_rng(0).integers(90, 170, (1, 30, 30), dtype=np.uint8)
+    shown = published(pixels, "lees") / 255
+    assert shown.mean() == pytest.approx(0.5, abs=0.005) and shown.std() == pytest.approx(0.1, abs=0.005)
+    assert np.array_equal(published(pixels, "default"), pixels)
+
+
+def test_steps_families_and_dense_layers_have_their_pictures(tmp_path):
+    options = Options(("0", "4"), 2, steps=4, output=tmp_path, strip=True, families=True, classes=True)
+    paths = {path.name: path for path in write_atlas(target(), options)}
+    assert {"0-steps.png", "0-families.png", "classes.html", "classes.csv", "4.html"} <= set(paths)
+    html = paths["0.html"].read_text()
+    assert "step 1, step 4" in html and "learned_prior" in html and "total_variation" in html
+    frame = pandas.read_csv(paths["classes.csv"])
+    assert list(frame["goal"]) == list(CLASSES)
+    assert "a&lt;b&gt;" in paths["classes.html"].read_text() and "a<b>" not in paths["classes.html"].read_text()
+    assert len(pandas.read_csv(paths["4.csv"])) == 2
+
+
+def test_the_values_of_goals_are_the_models_answers():
+    goals = goals_of(target(), None, None, Settings((1, 20, 20), steps=4))
+    answers = target().logits(goals.found.images)
+    assert goals.reached == pytest.approx(answers.diagonal().numpy(), abs=1e-5)
+    assert goals.values == pytest.approx(target().logits(goals.images).numpy(), abs=1e-5)
+    with pytest.raises(AuditError, match=r"the units 0\.\.2, got 7"):
+        goals_of(target(), "4", [7], Settings((1, 20, 20), steps=4))
+
+
+def test_diversity_interaction_and_what_layers_keep_of_an_image(tmp_path):
+    options = Options(("0",), 2, steps=4, output=tmp_path, diversity=True, interaction=True, image="validation[3]")
+    paths = {path.name: path for path in write_atlas(target(), options)}
+    assert {"0-diversity.png", "0-interaction.png", "image.html"} <= set(paths)
+    assert "image 1, image 2, image 3, image 4" in paths["0.html"].read_text()
+    page = paths["image.html"].read_text()
+    assert "labelled a&lt;b&gt;" in page and "error of the inversion" in page and "<script" not in page
+
+
+def test_a_unit_with_itself_is_the_unit_alone_and_diverse_images_differ():
+    settings = Settings((1, 20, 20), steps=16)
+    together = over_interaction(network(), "0", [0, 3], settings)
+    alone = over_steps(network(), "0", [0, 3], settings).optima[-1]
+    assert together.optima[0].height[0] == pytest.approx(2 * alone.height[0], rel=0.05)
+    different = over_diversity(network(), "0", [0], settings, images=3)
+    images = np.stack([part.images[0] for part in different.optima]).astype(float)
+    assert np.abs(images[0] - images[1]).mean() > 1

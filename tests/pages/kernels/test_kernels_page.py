@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cnnaudit.cli import main
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.interventions import LayerError
 from cnnaudit.pages.kernels import layer as kernels_layer
+from cnnaudit.pages.kernels.densities_section import densities_section
 from cnnaudit.pages.kernels.index import agreement, index_page
 from cnnaudit.pages.kernels.layer import examine
 from cnnaudit.pages.kernels.layer_page import Facts, layer_page
@@ -21,7 +23,8 @@ from cnnaudit.pages.kernels.report import Options, write_kernels
 from cnnaudit.pages.kernels.ring_figures import ring_figure, sectors
 from cnnaudit.target import AuditTarget
 from cnnaudit.units import LayerKernels, layer_share
-from cnnaudit.units.kinds import KINDS, NONE, Counted, Kind, Subject, count, pooled
+from cnnaudit.units._kind_subject import OptimizedUnits, Subject
+from cnnaudit.units.kinds import KINDS, NONE, Counted, Kind, count, pooled
 
 
 def network(channels=3):
@@ -105,15 +108,15 @@ def test_gray_images_have_no_color_and_the_index_says_so(tmp_path):
     paths = write_kernels(target(channels=1), Options(("2",), images=12, jobs=1, output=tmp_path))
     index = paths[0].read_text()
     assert (
-        "Not measured: color-blind (kernels), color-blind (hue) and color-blind (optimized images), because gray "
-        "images have no color." in index
+        "Not measured: color-blind (kernels), color-blind (hue), color-blind (optimized images) and color-blind "
+        "(published rule), because gray images have no color." in index
     )
 
 
 def test_a_report_goes_on_where_it_was_stopped_and_nothing_is_half_written(tmp_path, monkeypatch, capsys):
     asked = []
 
-    def stopping(kernels, seed):
+    def stopping(kernels, seed, *settings):
         asked.append(kernels.layer)
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -274,3 +277,43 @@ def test_kernels_stand_around_the_ring_by_their_angle():
     corners = np.array([path.vertices[0] for path in axes.collections[0].get_paths()]).reshape(3, 9, 2)
     assert corners[1][:, 1].min() > 0.8 and corners[1][0, 1] > corners[1][8, 1]  # at the top, its first row above
     assert axes.texts[0].get_text() == "most:\n3"
+
+
+def test_groups_and_mapper_follow_the_options_and_other_options_do_not_read_them(tmp_path):
+    options = Options(("2",), images=12, jobs=1, output=tmp_path)
+    page = next(path for path in write_kernels(target(), options) if path.name == "2.html")
+    before = page.read_text()
+    asked = replace(options, clusters=3, bins=4, overlap=0.2, eps=0.8, min_samples=2, crop=0.6, mapper="kmapper")
+    write_kernels(target(), asked)
+    after = page.read_text()
+    assert "put into 3 groups" in after and "put into 3 groups" not in before
+    assert "keeps the densest 60%" in after and "4 bins each with 20% overlap" in after
+    assert "eps 0.8 and 2 samples, by KeplerMapper" in after and "KeplerMapper" not in before
+
+
+def test_units_whose_optima_have_one_peak_are_blind_by_the_published_rule():
+    rng = np.random.default_rng(0)
+    images = np.repeat(rng.integers(0, 256, (3, 1, 12, 12), dtype=np.uint8), 3, axis=1)
+    images[1, 0] = 10  # red has another peak than green and blue
+    network = target().model
+    subject = Subject(
+        network, torch.rand(4, 3, 16, 16), ("2",), optima={"2": OptimizedUnits(np.array([1, 4, 6]), images)}
+    )
+    (row,) = count(next(kind for kind in KINDS if kind.name == "peaks-of-optima"), subject).rows
+    assert row.found == (1, 6) and row.units == 16
+
+
+def test_the_unit_whose_lines_differ_most_has_its_densities():
+    weights = np.random.default_rng(0).normal(size=(5, 12, 3, 3)).astype(np.float32)
+    weights[3, :, 0] += 4
+    weights[3, :, :, 2] -= 4
+    section = densities_section(examine(LayerKernels("c", weights)), ())
+    assert [part.title for part in section.parts] == ["Rows of unit 3", "Columns of unit 3"]
+    lines = section.parts[0].paint().axes[0].lines
+    assert [line.get_label() for line in lines] == ["row 1", "row 2", "row 3"]
+    x, y = lines[1].get_data()
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.05)
+    color = densities_section(examine(LayerKernels("c", weights[:, :3])), ())
+    assert color.parts[-1].title == "Weights by input channel"
+    flat = densities_section(examine(LayerKernels("c", weights[:, :, :2, :2])), ())
+    assert not flat.parts and "fewer than 3 rows and columns" in flat.text[0]

@@ -14,6 +14,7 @@ TINY = Effort(seeds=3, epochs=2, train=16, validation=2)
 
 #: So few tasks that a page still has every part.
 ENOUGH = {
+    "activations": lambda task: task["optimizer"] == "adam" and task["activation"] in ("relu", "heaviside"),
     "pruning": lambda task: task["dataset"] == "1.3",
     "classic-filters": lambda task: task["dataset"] == "1.3",
     "filter-similarity": lambda task: (
@@ -80,7 +81,7 @@ def test_the_command_prints_what_was_found_and_goes_on_after_an_interruption(tmp
     [
         (["noise", "--seeds", "1"], "argument --seeds: expected a whole number of at least 2, got '1'"),
         (["noise", "--jobs", "0"], "argument --jobs: expected 1 or more processes"),
-        (["nois"], "argument STUDY: invalid choice: 'nois'"),
+        (["nois"], "did you mean 'noise'?"),
     ],
 )
 def test_wrong_use_names_the_option_and_exits_with_4(arguments, said, capsys):
