@@ -51,7 +51,7 @@ def over_families(
     Args:
         images: of the data, (n, C, H, W); `examples` chooses among them, and the learned prior is fitted to them.
 
-    Source: F. von Burg, Debugging deep neural networks, 2017 (the table of regularizers), after Olah et al. 2017.
+    Source: L. von Burg, Debugging deep neural networks, 2017 (the table of regularizers), after Olah et al. 2017.
     """
     from torch.nn import functional
 
