@@ -102,7 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     add("audit", audit.HELP, audit.add_arguments, audit.run)
     add("accept", "add the failures of the last report to the audit file as expected", _accept_arguments, _accept)
     add("report", "print a report.json and write its Markdown, HTML and SARIF again", _report_arguments, _report)
-    add("compare", "show what changed between two reports; status 1 if worse", _compare_arguments, _compare)
+    add(
+        "compare",
+        "show what changed between two reports and which images became wrong; status 1 if worse or incomplete",
+        _compare_arguments,
+        _compare,
+    )
     for name, page in _pages():
         add(name, page.HELP, page.add_arguments, page.run)
     add("completion", completion.HELP, completion.add_arguments, completion.run)
@@ -151,9 +156,14 @@ def _accept_arguments(parser: argparse.ArgumentParser) -> None:
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="REPORT", help="report.json or its folder")
     parser.add_argument("--output", type=folder, metavar="DIR", help="folder to write to (default: the report's own)")
+    parser.add_argument("--card", action="store_true", help="also write a model card, model-card.md")
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Status 1: a gate newly fails, a check newly crashes, more images became wrong than the newer file claims "
+        "(claims.negative_flips), either report is incomplete, the older one too, or the newer one lost checks."
+    )
     parser.add_argument("older", type=Path, metavar="A.json", help="the older report")
     parser.add_argument("newer", type=Path, metavar="B.json", help="the newer report")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -231,12 +241,15 @@ def _accept(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from cnnaudit.report import in_color, load_report, terminal_summary, write_report
+    from cnnaudit.report import in_color, load_report, terminal_summary, write_card, write_report
 
     report = load_report(options.path)
     folder = options.output or (options.path if options.path.is_dir() else options.path.parent)
     print(terminal_summary([report], color=in_color(sys.stdout)))
-    for path in write_report(report, folder).values():
+    paths = list(write_report(report, folder).values())
+    if options.card:
+        paths.append(write_card(report, folder))
+    for path in paths:
         print(_plain(f"wrote {path}"))
     return 0
 

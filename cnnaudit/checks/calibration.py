@@ -91,7 +91,7 @@ def calibrate(
         "seconds": round(seconds, 1),
         **{key: summary[key] for key in ("rule", "false_alarms", "passes_when_clean", "power")},
         "populations": populations,
-        "command": f"cnnaudit calibrate {check}",
+        "command": f"cnnaudit calibrate {check}" + (f" --seeds {seeds}" if seeds else ""),
         "versions": _versions(),
     }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
 
 T = TypeVar("T")
-Need = Literal["train", "validation", "production", "metadata", "inside"]
+Need = Literal["train", "validation", "production", "metadata", "previous", "inside"]
 Body = Callable[[CheckContext], "Finding | list[Finding]"]
 Builder = Callable[[int], "AuditTarget"]
 
@@ -203,6 +203,8 @@ class Check:
                 split.metadata for name, split in target.splits.items() if name in LABELED
             ):
                 return "the target has no metadata: set data.metadata in its file"
+            if need == "previous" and target.previous is None:
+                return "the file names no model to compare with: set [model.previous]"
             if need == "inside" and not target.inside:
                 return target.inside_reason or "the model's inside cannot be observed"
         return ""

@@ -6,7 +6,7 @@ from cnnaudit.report.load import load_journal, load_report
 from cnnaudit.report.model import Report, describe, environment
 from cnnaudit.report.paths import folder_name
 from cnnaudit.report.terminal import in_color, terminal_summary
-from cnnaudit.report.write import write_index, write_report
+from cnnaudit.report.write import write_card, write_index, write_report
 
 __all__ = [
     "Comparison",
@@ -20,6 +20,7 @@ __all__ = [
     "load_report",
     "markdown",
     "terminal_summary",
+    "write_card",
     "write_index",
     "write_report",
     "write_step_summary",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnaudit.core.findings import Finding
+from cnnaudit.report.flips import LISTED, Flips, flips
 from cnnaudit.report.model import Report
 from cnnaudit.report.terminal import paragraph, render
-from cnnaudit.report.words import LOOKS, between, listed, measured, plural, printable
+from cnnaudit.report.words import LOOKS, between, listed, measured, number, plural, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SCHEMA = "cnnaudit.comparison/1"
 Direction = Literal["worse", "better", "neither"]
 Kind = Literal["new", "gone", "changed", "crashed"]
+#: A number moved where it did by more than this part of its tolerance, and of itself: less is rounding.
+OF_TOLERANCE, OF_ITSELF = 0.01, 1e-6
 
 _ORDER = {"not_applicable": 0, "pass": 1, "inconclusive": 2, "fail": 3}
 _WORDS = {"fail": "fails", "pass": "passes", "inconclusive": "is inconclusive", "not_applicable": "does not apply"}
@@ -61,6 +64,7 @@ class Comparison:
     Attributes:
         changes: worse ones first.
         same: how many findings did not change.
+        flips: what became wrong among the images that both reports hold, or why that cannot be told.
         remarks: what else differs and may explain a change: target, versions, profile, seed.
         warnings: why the two cannot be compared in full: an incomplete report, checks that the newer one lost.
     """
@@ -69,13 +73,19 @@ class Comparison:
     after: Report
     changes: tuple[Change, ...]
     same: int
+    flips: Flips | str
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
-        """1 where something got worse (a gate newly fails, a check newly crashes) or there is a warning, else 0."""
-        return int(any(change.breaks for change in self.changes) or bool(self.warnings))
+        """1 where something got worse or there is a warning, else 0.
+
+        Worse: a gate newly fails, a check newly crashes, or more images became wrong than the newer file claims. A
+        warning: either report is incomplete, or the newer one lost checks.
+        """
+        worse = any(change.breaks for change in self.changes) or (isinstance(self.flips, Flips) and self.flips.breaks)
+        return int(worse or bool(self.warnings))
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as JSON values."""
@@ -86,6 +96,7 @@ class Comparison:
             "exit_status": self.exit_status,
             "changes": [change.to_json() for change in self.changes],
             "same": self.same,
+            "flips": {"missing": self.flips} if isinstance(self.flips, str) else self.flips.to_json(),
             "remarks": list(self.remarks),
             "warnings": list(self.warnings),
         }
@@ -99,7 +110,9 @@ def compare(a: Report, b: Report) -> Comparison:
     """What changed from report `a` (older) to report `b` (newer).
 
     A finding changed where its verdict or its expectation did, or where its statistic moved: each of the two lies
-    outside the other's interval.
+    outside the other's interval, and they differ by more than a hundredth of the tolerance (and a millionth of
+    themselves), which exact numbers do by rounding. Where both reports hold predictions, those of the same images are
+    compared (`flips`).
 
     Example:
         >>> good = Finding("a.b", "demo", "pass", "Well.", gate=True, statistic=0.0)
@@ -122,7 +135,7 @@ def compare(a: Report, b: Report) -> Comparison:
     order = ("worse", "neither", "better")
     changes.sort(key=lambda change: (not change.breaks, order.index(change.direction), change.check))
     same = len(older.keys() & newer.keys()) - sum(change.kind == "changed" for change in changes)
-    return Comparison(a, b, tuple(changes), same, tuple(_remarks(a, b)), tuple(_warnings(a, b)))
+    return Comparison(a, b, tuple(changes), same, flips(a, b), tuple(_remarks(a, b)), tuple(_warnings(a, b)))
 
 
 def _change(check: str, before: Finding | None, after: Finding | None) -> Change | None:
@@ -162,8 +175,12 @@ def _unexpected(finding: Finding) -> bool:
 
 
 def _moved(before: Finding, after: Finding) -> bool:
-    """Whether each statistic lies outside the other's interval."""
+    """Whether each statistic lies outside the other's interval, by more than rounding."""
     if before.statistic is None or after.statistic is None:
+        return False
+    bounds = [abs(value) for value in (before.tolerance, after.tolerance) if value is not None]
+    size = max(abs(before.statistic), abs(after.statistic))
+    if abs(after.statistic - before.statistic) <= max(OF_TOLERANCE * max(bounds, default=0.0), OF_ITSELF * size):
         return False
     low, high = before.interval or (before.statistic, before.statistic)
     low_after, high_after = after.interval or (after.statistic, after.statistic)
@@ -256,3 +273,18 @@ def _paragraphs(comparison: Comparison) -> Iterator[RenderableType]:
         yield paragraph(change.reason, 4)
     if not changes:
         yield paragraph(f"{LOOKS['passed'].icon} {plural(comparison.same, 'finding')} unchanged", style="green")
+    yield from _flipped(comparison.flips)
+
+
+def _flipped(found: Flips | str) -> Iterator[RenderableType]:
+    """What became wrong, image by image."""
+    if isinstance(found, str):
+        yield paragraph(f"Predictions are not compared: {found}.", style="dim")
+        return
+    above = f" The file claims at most {number(found.claim, 'share')}." if found.claim is not None else ""
+    yield paragraph(f"{found.sentence}{above}", style="red" if found.breaks else "")
+    for one in found.flipped[:LISTED]:
+        sure = f"{number(one.before, 'share')} sure before, {number(one.now, 'share')} now"
+        yield paragraph(f"{one.image}: {one.class_name}, now {one.answer} ({sure})", 4)
+    if len(found.flipped) > LISTED:
+        yield paragraph(f"and {len(found.flipped) - LISTED:,} more; --json lists all", 4)

@@ -105,10 +105,10 @@ def _blocks(report: Report) -> Iterator[str]:
     yield f"## {LOOKS[status(report)].icon} {escape(report.name)}"
     yield f"**{escape(headline(report))}**"
     for failure in failures(report):
-        yield _failure(failure)
+        yield failure_text(failure)
     hints = hinted(report)
     for entry in hints:
-        yield _told(entry)
+        yield told(entry)
     noted = [f"- {LOOKS[line.kind].icon} {escape(line.text)}{_named(line)}" for line in lines(report)]
     if noted:
         yield "\n".join(noted)
@@ -116,15 +116,15 @@ def _blocks(report: Report) -> Iterator[str]:
         yield escape(seen.sentence)
     for entry in found:
         if entry.kind == "inconclusive" and entry.finding.gate and entry not in hints:
-            yield _told(entry)
+            yield told(entry)
     groups: tuple[tuple[Status, ...], ...] = (("expected", "trait"), ("inconclusive",), ("passed", "skipped"))
     for kinds in groups:
         those = [entry for entry in found if entry.kind in kinds]
         if those and kinds == ("expected", "trait"):
-            yield _table(those)
+            yield findings_table(those)
         elif those:
             tally = [f"{n} {LOOKS[kind].word}" for kind in kinds if (n := sum(entry.kind == kind for entry in those))]
-            yield f"<details><summary>{', '.join(tally)}</summary>\n\n{_table(those)}\n\n</details>"
+            yield f"<details><summary>{', '.join(tally)}</summary>\n\n{findings_table(those)}\n\n</details>"
 
 
 def _named(line: Line) -> str:
@@ -132,7 +132,7 @@ def _named(line: Line) -> str:
     return "" if line.kind == "skipped" else f": {escape(', '.join(parts_together(line.entries)))}"
 
 
-def _failure(failure: Failure) -> str:
+def failure_text(failure: Failure) -> str:
     """Problem, number, and what to do, the specific cause first."""
     parts = [f"### {_mark(failure.kind)} {escape(failure.title)}", escape(failure.problem)]
     parts += [escape(", ".join(failure.checks))] if len(failure.checks) > 1 else []
@@ -142,7 +142,7 @@ def _failure(failure: Failure) -> str:
     return "\n\n".join(parts)
 
 
-def _told(entry: Entry) -> str:
+def told(entry: Entry) -> str:
     """One finding that fails nothing, with its hint, its number, and what would decide it."""
     finding = entry.finding
     parts = [f"### {_mark(entry.kind)} {escape(finding.check)}"]
@@ -153,7 +153,7 @@ def _told(entry: Entry) -> str:
     return "\n\n".join(parts)
 
 
-def _table(found: Sequence[Entry]) -> str:
+def findings_table(found: Sequence[Entry]) -> str:
     """Findings as a table, the reason beside those that are expected."""
     rows = []
     for entry in found:

@@ -136,11 +136,13 @@ class Report:
 def describe(target: AuditTarget) -> dict[str, Any]:
     """What was audited, as JSON values without machine paths.
 
-    Gives `name`, `source` (the audit file), `classes`, `input`, `claims`, `splits` (images, in all and per class)
-    and `expected`.
+    Gives `name`, `previous` (the name of the model that it replaces), `source` (the audit file), `classes`, `input`,
+    `claims`, `splits` (images, in all and per class) and `expected`.
     """
+    previous = {"previous": target.previous.name} if target.previous is not None else {}
     return {
         "name": target.name,
+        **previous,
         "source": _portable(target.source),
         "classes": list(target.classes),
         "input": asdict(target.input) | {"size": list(target.input.size)},

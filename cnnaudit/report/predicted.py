@@ -34,9 +34,14 @@ class Predicted:
         return Counter(zip(self.section["labels"], self.section["top1"]))
 
     @property
+    def right(self) -> int:
+        """How many predictions are the label."""
+        return sum(self.pairs[k, k] for k in self._counts)
+
+    @property
     def sentence(self) -> str:
         """The accuracy with its interval, and the worst class."""
-        right, n = sum(self.pairs[k, k] for k in self._counts), self._counts.total()
+        right, n = self.right, self._counts.total()
         low, high = (number(bound, "share") for bound in proportion_interval(right, n, 0.95))
         share = f"{number(right / n, 'share')} ({low} to {high})"
         text = f"{right:,} of {n:,} {self.section['split']} images are right: {share}"

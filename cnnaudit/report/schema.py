@@ -235,6 +235,7 @@ _INPUT = record({}, {"size": list_of(COUNT, 8), "channels": COUNT}, more=anythin
 _TARGET = record(
     {"name": NAME},
     {
+        "previous": NAME,
         "source": text(4_096),
         "classes": list_of(NAME),
         "input": _INPUT,

@@ -11,6 +11,7 @@ from typing import Any
 from cnnaudit.core.errors import AuditError
 from cnnaudit.core.files import write_whole
 from cnnaudit.report._markdown import markdown
+from cnnaudit.report.card import card
 from cnnaudit.report.forms import plain_json
 from cnnaudit.report.html import page
 from cnnaudit.report.model import Report
@@ -43,6 +44,15 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
         if f"{TABLES}/{old.name}" not in tables:
             old.unlink(missing_ok=True)
     return dict(zip(texts, paths))
+
+
+def write_card(report: Report, folder: str | os.PathLike[str]) -> Path:
+    """Write `model-card.md` into a folder, and give its path.
+
+    Raises:
+        AuditError: the folder cannot be written; an older card stays as it was.
+    """
+    return _write(Path(folder), {"model-card.md": card(report)})[0]
 
 
 def write_index(reports: Sequence[Report], folder: str | os.PathLike[str]) -> Path:

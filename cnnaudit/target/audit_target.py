@@ -64,6 +64,7 @@ class Claims:
         calibrated: mean confidence and accuracy differ by at most so much.
         corruption_accuracy: accuracy, on average over the common corruptions at all severities.
         pipeline_changes: at most this share of predictions changes where images are decoded or resized otherwise.
+        negative_flips: at most this share of images is right under the previous model and wrong under this one.
     """
 
     accuracy: float | None = None
@@ -76,6 +77,7 @@ class Claims:
     calibrated: float | None = None
     corruption_accuracy: float | None = None
     pipeline_changes: float | None = None
+    negative_flips: float | None = None
 
 
 class Split(Protocol):
@@ -109,6 +111,7 @@ class AuditTarget:
         check_modules: somebody else's modules of checks that the target's file names.
         ignore: patterns of check ids that the target's file leaves out.
         overrides: per check id, the file's `tolerance` and `gate`.
+        previous: the model that this one replaces, with the same data and classes; None: the file names none.
 
     Example:
         >>> import torch
@@ -135,6 +138,7 @@ class AuditTarget:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expected: tuple[Expectation, ...] = ()
     source: str = ""
+    previous: AuditTarget | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -200,12 +204,14 @@ class AuditTarget:
     def draw(self, split: str, n: int | None, seed: int = 0) -> np.ndarray:
         """Positions of a stratified sample without replacement, ascending, shape (at most n,); None: all.
 
-        Each class gets its proportional share, and at least one image while `n` allows.
+        Each class gets its proportional share, and at least one image while `n` allows. The draw depends on the seed,
+        the split and its labels, not on the target's name or the order of the classes: two versions of a model are
+        asked about the same images.
         """
         labels = np.asarray(self.split(split).labels)
         if n is None or n >= len(labels):
             return np.arange(len(labels))
-        rng = generator(seed, self.name, "sample", split)
+        rng = generator(seed, "sample", split, len(labels))
         shuffled = rng.permutation(len(labels))
         rank = np.empty(len(labels))
         for label in np.unique(labels):

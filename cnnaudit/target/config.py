@@ -13,11 +13,12 @@ from cnnaudit.core.names import printable
 from cnnaudit.core.selection import select
 from cnnaudit.core.wording import nearest
 from cnnaudit.target import AuditTarget, Claims, InputSpec
-from cnnaudit.target.config_fit import SPLITS, fit_data, fit_input, fit_outputs, resolve_files, take_stated
+from cnnaudit.target.config_fit import SPLITS, fit_data, fit_input, fit_model, fit_outputs, resolve_files, take_stated
 from cnnaudit.target.config_keys import CHECK_KEYS, EXPECTED_KEYS, KEYS, read_table
 from cnnaudit.target.config_text import parse, shown, shown_key
 from cnnaudit.target.former_ids import NO_FORMER_IDS, FormerIds, rename
 from cnnaudit.target.model_sources import ModelSource
+from cnnaudit.target.previous import PreviousModel, load_previous, read_previous, without_previous
 from cnnaudit.target.reading import Reading
 
 KnownIds = Callable[[Sequence[str], Path], Collection[str]]
@@ -47,6 +48,7 @@ class AuditFile:
         check_modules: modules of somebody else's checks.
         ignore: patterns of check ids to leave out.
         overrides: per check id, `tolerance` and `gate` where the file sets them.
+        previous: the model that this one replaces, or None.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class AuditFile:
     ignore: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
     expected: tuple[Expectation, ...]
+    previous: PreviousModel | None = None
 
     @property
     def name(self) -> str:
@@ -82,7 +85,8 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
     path = Path(path)
     raw = parse(path)
     problems = [f"{shown_key(name)}: unknown table{nearest(name[:100], TABLES)}" for name in raw if name not in TABLES]
-    tables = {name: read_table(name, raw.get(name, {}), keys, problems) for name, keys in KEYS.items()}
+    plain = {**raw, "model": without_previous(raw.get("model", {}))}
+    tables = {name: read_table(name, plain.get(name, {}), keys, problems) for name, keys in KEYS.items()}
     modules = _modules(raw.get("checks", {}), problems)
     try:
         known = known_ids(modules, path.parent.resolve())
@@ -93,14 +97,21 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
     ignore, overrides = _checks(raw.get("checks", {}), known, problems)
     expected = _expected(raw.get("expected", []), known, problems)
     given = {name: raw[name] if isinstance(raw.get(name), dict) else {} for name in ("input", "data")}
-    resolve_files(tables, path.parent, problems)
+    previous = read_previous(raw.get("model", {}), problems)
+    models = {"model": tables["model"], **({"model.previous": previous} if previous is not None else {})}
+    resolve_files(models, tables["data"], path.parent, problems)
     take_stated(tables["model"], tables["input"], given["input"], problems)
-    fit_input(tables["model"], tables["input"], problems)
+    fit_input(tables["input"], problems)
+    for where, model in models.items():
+        fit_model(where, model, problems)
     fit_data(tables["data"], given["data"], problems)
     fit_outputs(tables["model"]["outputs"], tables["data"], problems)
+    data = tables["data"]
+    older = PreviousModel.of(previous, tables["input"], data, problems) if previous is not None else None
+    if tables["claims"]["negative_flips"] is not None and previous is None:
+        problems.append("claims.negative_flips: needs the model to compare with, set [model.previous]")
     if problems:
         raise ConfigError(problems, printable(str(path)))
-    data = tables["data"]
     return AuditFile(
         path=path,
         model=ModelSource(**tables["model"], class_indices=data["class_indices"]),
@@ -114,6 +125,7 @@ def read(path: str | Path, known_ids: KnownIds, former_ids: FormerIds = NO_FORME
         ignore=ignore,
         overrides=overrides,
         expected=expected,
+        previous=older,
     )
 
 
@@ -147,7 +159,7 @@ def _load(file: AuditFile) -> AuditTarget:
     loaded = load(replace(file.model, arguments=arguments), file.input, folder)
     images = two_images(file.input, splits).to(loaded.device)
     probe(loaded.model, images, file.model, file.input, file.classes)
-    return AuditTarget(
+    target = AuditTarget(
         name=file.name,
         model=loaded.model,
         classes=file.classes,
@@ -164,6 +176,11 @@ def _load(file: AuditFile) -> AuditTarget:
         expected=file.expected,
         source=str(file.path),
     )
+    if file.previous is None:
+        return target
+    named = _from_folder(str(file.previous.model.source), file.previous.model.arguments, folder)
+    older = replace(file.previous, model=replace(file.previous.model, arguments=named))
+    return replace(target, previous=load_previous(target, older, images, folder))
 
 
 def _from_folder(source: str, arguments: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

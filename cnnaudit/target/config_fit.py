@@ -19,8 +19,14 @@ SPLITS = (*LABELED, PRODUCTION)
 ARRAYS = (".npz", ".tar")  # files that hold a whole split
 
 
-def resolve_files(tables: Mapping[str, dict[str, Any]], folder: Path, problems: list[str]) -> None:
-    """Turn the paths in the tables into absolute ones; what does not exist is a problem."""
+def resolve_files(
+    models: Mapping[str, dict[str, Any]], data: dict[str, Any], folder: Path, problems: list[str]
+) -> None:
+    """Turn the paths in the tables into absolute ones; what does not exist is a problem.
+
+    Args:
+        models: the tables that name a model, by name.
+    """
 
     def resolve(key: str, value: str, what: str) -> Path:
         try:
@@ -32,14 +38,14 @@ def resolve_files(tables: Mapping[str, dict[str, Any]], folder: Path, problems: 
             problems.append(f"{key} = {shown(value)}: no {what} that can be read ({one_line(error)})")
         return path
 
-    model, data = tables["model"], tables["data"]
-    if model["weights"]:
-        model["weights"] = resolve("model.weights", model["weights"], "file")
-    if model["source"] and model["source"].startswith("hf:"):
-        saved = resolve("model.source", model["source"].removeprefix("hf:"), "folder")
-        model["source"] = f"hf:{saved}"
-    elif model["source"] and not model["source"].startswith(LIBRARIES) and not CALLABLE.fullmatch(model["source"]):
-        model["source"] = resolve("model.source", model["source"], "file")
+    for where, model in models.items():
+        if model["weights"]:
+            model["weights"] = resolve(f"{where}.weights", model["weights"], "file")
+        source = model["source"]
+        if source and source.startswith("hf:"):
+            model["source"] = f"hf:{resolve(f'{where}.source', source.removeprefix('hf:'), 'folder')}"
+        elif source and not source.startswith(LIBRARIES) and not CALLABLE.fullmatch(source):
+            model["source"] = resolve(f"{where}.source", source, "file")
     for key in ("metadata", "labels"):
         if data[key]:
             data[key] = resolve(f"data.{key}", data[key], "file")
@@ -76,8 +82,8 @@ def take_stated(model: Mapping[str, Any], image: dict[str, Any], given: Collecti
         problems.append(f"input.size: missing; expected {KEYS['input']['size'].accepted}")
 
 
-def fit_input(model: Mapping[str, Any], image: Mapping[str, Any], problems: list[str]) -> None:
-    """Whether the values of [model] and [input] fit each other."""
+def fit_input(image: Mapping[str, Any], problems: list[str]) -> None:
+    """Whether the values of [input] fit each other."""
     for key in ("mean", "std"):
         if len(image[key]) not in (1, image["channels"]):
             problems.append(
@@ -89,11 +95,15 @@ def fit_input(model: Mapping[str, Any], image: Mapping[str, Any], problems: list
         problems.append(
             f"input.resize = {image['resize']}: a crop of input.size = {list(image['size'])} does not fit into it"
         )
+
+
+def fit_model(where: str, model: Mapping[str, Any], problems: list[str]) -> None:
+    """Whether the values of a model's table fit each other."""
     if isinstance(model["source"], Path) or str(model["source"]).startswith("hf:"):
         name = Path(str(model["source"])).name
         for key in ("arguments", "weights", "weights_key"):
             if model[key]:
-                problems.append(f"model.{key}: {name} holds its own; leave them out")
+                problems.append(f"{where}.{key}: {name} holds its own; leave them out")
 
 
 def fit_data(data: dict[str, Any], given: Collection[str], problems: list[str]) -> None:

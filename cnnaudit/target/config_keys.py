@@ -259,8 +259,18 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "calibrated": Key("the largest mean confidence less accuracy, either way, a number in (0, 1]", _number(0, 1)),
         "corruption_accuracy": Key("the mean accuracy under common corruptions, a number in (0, 1]", _number(0, 1)),
         "pipeline_changes": Key("the largest share of predictions that change, a number in (0, 1]", _number(0, 1)),
+        "negative_flips": Key(
+            "the largest share of images that only the previous model gets right, a number in (0, 1]", _number(0, 1)
+        ),
     },
 }
+#: What `[model.previous]` takes: a model of its own, the order of its logits, and how it normalizes its input.
+PREVIOUS_KEYS: Mapping[str, Key] = {
+    **KEYS["model"],
+    "classes": KEYS["data"]["classes"],
+    "input": Key("a table with order, scale, mean and std", _kind(dict)),
+}
+NORMALIZATION_KEYS: Mapping[str, Key] = {name: KEYS["input"][name] for name in ("order", "scale", "mean", "std")}
 CHECK_KEYS: Mapping[str, Key] = {
     "tolerance": Key("a number", _number()),
     "gate": Key("true or false", _kind(bool)),

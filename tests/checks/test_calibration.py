@@ -81,6 +81,7 @@ def test_what_was_measured_is_not_measured_again(brightness, tmp_path, monkeypat
     first = calibrate(brightness.id, seeds=2, workers=1, resume=file)
     lines = file.read_text().splitlines()
     assert len(lines) == 6  # two seeds of population, twin and defect
+    assert first["command"] == "cnnaudit calibrate brightness --seeds 2".replace("brightness", brightness.id)
     file.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])
     asked = []
     ask = calibration._ask

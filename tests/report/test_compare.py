@@ -123,3 +123,21 @@ def test_json_is_plain(report, make):
     assert (data["schema"], data["exit_status"], data["same"]) == ("cnnaudit.comparison/1", 1, 0)
     assert {change["kind"] for change in data["changes"]} == {"gone"}
     assert data["changes"][0]["before"]["interval"] == [0.91, 0.96]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tolerance", "changed"),
+    [
+        (1.2e-7, 2.4e-7, 1e-4, False),  # rounding of float32, far inside the tolerance
+        (0.5, 0.5 + 1e-9, 0.0, False),
+        (5.0, 6.0, 0.0, True),  # layers: an exact count
+        (0.001, 0.002, 0.02, True),
+    ],
+)
+def test_rounding_of_an_exact_number_is_no_change(finding_of, before, after, tolerance, changed):
+    older, newer = (
+        single(finding_of, "pass", statistic=v, interval=(v, v), confidence=None, tolerance=tolerance)
+        for v in (before, after)
+    )
+    found = compare(older, newer)
+    assert bool(found.changes) == changed and found.same == (not changed)

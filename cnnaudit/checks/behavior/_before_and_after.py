@@ -24,7 +24,7 @@ def pairs(
         return []
     shown = torch.stack((originals[:SHOWN], changed[:SHOWN]), 1).flatten(0, 1)
     texts = [text for pair in captions[:SHOWN] for text in pair]
-    return [evidence.images(title, _small(shown).numpy(), texts)]
+    return [evidence.images(title, small(shown).numpy(), texts)]
 
 
 def flips(images: torch.Tensor, found: Sequence[Flip], classes: Sequence[str]) -> list[Evidence]:
@@ -48,7 +48,7 @@ def _around(image: torch.Tensor, pixel: tuple[int, int]) -> torch.Tensor:
     return image[:, top : top + WINDOW, left : left + WINDOW]
 
 
-def _small(images: torch.Tensor) -> torch.Tensor:
+def small(images: torch.Tensor) -> torch.Tensor:
     """The images with their longer side at most SIDE pixels."""
     factor = SIDE / max(images.shape[2:])
     if factor >= 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from cnnaudit.target.metadata import typed
 
 MOST_VALUES = 10  # a numeric column with more distinct values is cut into quarters
 LEAST = 20  # a value with fewer images is not looked at class by class
+CROSSED = 10  # values of a column above which it is not joined with others: patients, file names
 PLANNED = 0.9  # the accuracy for which a group's least size is planned
 
 
@@ -51,12 +53,15 @@ class Group:
 def groups(
     correct: np.ndarray, labels: np.ndarray, columns: Mapping[str, np.ndarray], classes: Sequence[str]
 ) -> list[Group]:
-    """All values of all columns, and all of them within each class; those that have nothing beside them are left out.
+    """All values of all columns, all of them within each class, and the values of two columns together.
+
+    Those that have nothing beside them are left out, and joined ones that are one of the two alone.
 
     Args:
         correct: bool (n,), whether each prediction is right.
         labels: (n,), positions in `classes`.
-        columns: metadata, each (n,); a numeric column of more than ten values is cut at its quartiles.
+        columns: metadata, each (n,); a numeric column of more than ten values is cut at its quartiles. Values of every
+            two columns of at most ten values (or quarters) are joined too.
 
     Example:
         >>> correct, labels = np.array([True, True, False, True]), np.zeros(4, int)
@@ -65,13 +70,14 @@ def groups(
     """
     found = []
     for column, values in columns.items():
-        for value, members in _parts(values):
+        for value, members in parts(values):
             name = f"{column} = {value}"
-            everywhere = _group(name, correct, labels, members)
+            everywhere = group_of(name, correct, labels, members)
             present = np.unique(labels[members]) if members.sum() >= LEAST else labels[:0]
-            within = [_group(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
+            within = [group_of(f"{name}, class {classes[k]}", correct, labels, members, k) for k in present]
             # a group of one class is the same whether its class is named or not
             found += [everywhere, *(within if sum(g is not None for g in within) > 1 else [])]
+    found += [group_of(name, correct, labels, members) for name, members in _joined(columns)]
     return [group for group in found if group is not None]
 
 
@@ -112,7 +118,7 @@ def bounded(found: Sequence[Group], tolerance: float, confidence: float) -> list
     return rows
 
 
-def _group(
+def group_of(
     name: str, correct: np.ndarray, labels: np.ndarray, members: np.ndarray, label: int | None = None
 ) -> Group | None:
     """The group's comparison, or None where there is nothing inside or nothing to compare it with."""
@@ -134,7 +140,19 @@ def _of(labels: np.ndarray, label: int | None) -> np.ndarray:
     return np.ones(len(labels), dtype=bool) if label is None else labels == label
 
 
-def _parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _joined(columns: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Images that share the values of two columns, where neither value says it alone."""
+    values = {column: list(parts(cells)) for column, cells in columns.items()}
+    small = {column: cells for column, cells in values.items() if 1 < len(cells) <= CROSSED}
+    for (one, firsts), (other, seconds) in combinations(small.items(), 2):
+        for first, inside in firsts:
+            for second, within in seconds:
+                members = inside & within
+                if members.any() and members.sum() < min(inside.sum(), within.sum()):
+                    yield f"{one} = {first} and {other} = {second}", members
+
+
+def parts(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Each value of a column, in words, and the images that have it."""
     values = np.asarray(values)
     numbers = _numbers(values)

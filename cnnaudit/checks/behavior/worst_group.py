@@ -46,11 +46,12 @@ def worst_group(context: CheckContext) -> Finding:
     """Largest gap, over groups, between the accuracy of the other images and the group's own, class by class.
 
     What is expected of a group is the accuracy outside it, with its own mix of classes: a site with more of a hard
-    class is not blamed for it. Groups are the values of each metadata column (a numeric one in quarters), and each
-    value within each class. The gap's interval joins the exact intervals of both accuracies (Newcombe 1998, square
-    and add). One group outside the tolerance fails (Bonferroni over all groups); a pass needs every group inside; else
-    it is inconclusive, and says which groups are undecided and how many of their images would decide. The tolerance is
-    a policy: random sites of digits and MNIST have worst gaps up to .07, which 500 images tell from .2.
+    class is not blamed for it. Groups are the values of each metadata column (a numeric one in quarters), each value
+    within each class, and two columns' values together (where both have at most ten). The gap's interval joins the
+    exact intervals of both accuracies (Newcombe 1998, square and add). One group outside the tolerance fails
+    (Bonferroni over all groups); a pass needs every group inside; else it is inconclusive, and says which groups are
+    undecided and how many of their images would decide. The tolerance is a policy: random sites of digits and MNIST
+    have worst gaps up to .07, which 500 images tell from .2.
     """
     labels, predicted = labels_and_predictions(context)
     metadata = context.target.split("validation").metadata
@@ -134,16 +135,25 @@ def two_classes_of_sites(seed: int, bad: str = "") -> AuditTarget:
 
 
 def _from_sites(
-    source: str, seed: int, images: np.ndarray, labels: np.ndarray, site: np.ndarray, bad: np.ndarray
+    source: str,
+    seed: int,
+    images: np.ndarray,
+    labels: np.ndarray,
+    site: np.ndarray,
+    bad: np.ndarray,
+    device: np.ndarray | None = None,
 ) -> AuditTarget:
-    """The model on images with their site, six in ten of the bad ones replaced by images of other classes."""
+    """The model on images with their site, and device, six in ten of the bad ones replaced by other classes' images."""
     from cnnaudit.target import AuditTarget
 
     rng = generator("planted", seed, "mixed up")
     wrong = bad & (rng.random(len(labels)) < 0.6)
     others = np.array([rng.choice(np.flatnonzero(labels != label)) for label in labels])
     given = np.where(wrong[:, None, None, None], images[others], images)
-    columns = {"validation": {"site": np.array([f"site {chr(65 + s)}" for s in site])}}
+    named = {"site": np.array([f"site {chr(65 + s)}" for s in site])}
+    if device is not None:
+        named["device"] = np.array([f"device {d}" for d in device])
+    columns = {"validation": named}
     classes, model = sampled(source, "validation", seed)[2], fitted_readout(source, seed)
     return AuditTarget.from_arrays(source, model, {"validation": (given, labels)}, classes, columns)
 
@@ -160,7 +170,17 @@ def site_accuracies(seed: int, accuracies: Sequence[float], images: int = 500) -
     return AuditTarget.from_arrays("sites", reads_pixel(2), {"validation": (pictures, labels)}, ("a", "b"), columns)
 
 
+def devices_at_sites(seed: int, bad: bool) -> AuditTarget:
+    """Circles and squares from two sites and two devices; one device at one of the sites may give away others."""
+    images, labels, _ = sampled("dataset 1.3", "validation", seed)
+    images, labels = images[labels < 2], labels[labels < 2]
+    rng = generator("planted", seed, "devices")
+    site, device = rng.integers(2, size=len(labels)), rng.integers(2, size=len(labels))
+    return _from_sites("dataset 1.3", seed, images, labels, site, (site == 1) & (device == 1) & bad, device)
+
+
 PLANTS = [
+    Plant("one device at one site", partial(devices_at_sites, bad=True), partial(devices_at_sites, bad=False)),
     Plant("a bad site", partial(two_classes_of_sites, bad="site"), two_classes_of_sites),
     Plant("one class at one site", partial(two_classes_of_sites, bad="class"), two_classes_of_sites),
 ]

@@ -20,6 +20,7 @@ from cnnaudit.core import evidence
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.findings import Finding
 from cnnaudit.core.statistics import balanced, generator, permutation_p_value
+from cnnaudit.target import LABELED
 
 if TYPE_CHECKING:
     from cnnaudit.target import AuditTarget
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 FOLDS = 5
 PENALTY = 0.3
 MOST = 2_000
+NAMED = 8  # classes that are not judged, in the summary
+_OUT_OF_REACH = 10**9  # images: more of the other classes would not decide
 _VALUES = 2_000_000  # targets of so many permutations at once
 
 
@@ -134,7 +137,8 @@ def label_signal(context: CheckContext) -> Finding:
     (else of validation images), in 5 folds: `ask_probe`. Its p-value comes from permuting the labels.
     Where the probe is too simple (hundreds of classes, fine detail), a model that is right on validation images shows
     the signal just as well. Intervals are Bayesian bootstraps over images; a pass may rest on either of the two, so the
-    low bounds get half of the error each, a fail needs both.
+    low bounds get half of the error each, a fail needs both. Classes of fewer than 5 images in either split are not
+    judged: they are named, and the check does not pass.
 
     Tolerance: 99 % point of shuffled digits, .04, and .05 that the interval of 500 images in ten classes needs around
     it, rounded up: .1. Real data lie above .36.
@@ -165,16 +169,32 @@ def label_signal(context: CheckContext) -> Finding:
     ]
     rows = [[who, f"{points[who]:.3f}", f"{low:.3f} to {high:.3f}"] for who, (low, high) in zip(asked, bounds)]
     shown.append(evidence.table("Who predicts the label (0: chance, 1: perfect)", ["", "reached", "interval"], rows))
+    small = _too_small(target)
+    low = max(low for low, _ in bounds)
     return context.judge(
         max(points.values()),
-        (max(low for low, _ in bounds), max(high for _, high in bounds)),
+        (min(low, 0.0) if small else low, max(high for _, high in bounds)),
         n=max(len(labels) for _, labels in asked.values()),
         p_value=p_value,
+        needed_n=_OUT_OF_REACH if small else None,
         summary="From the image alone, "
         + " and ".join(f"{who} comes {point:.0%}" for who, point in points.items())
-        + " of the way from chance to perfect labels.",
+        + " of the way from chance to perfect labels."
+        + (f" Not judged, with fewer than {FOLDS} images: {', '.join(small[:NAMED])}" if small else "")
+        + ("" if not small else f" and {len(small) - NAMED} more." if len(small) > NAMED else "."),
         evidence=shown,
     )
+
+
+def _too_small(target: AuditTarget) -> list[str]:
+    """Classes that have images, but fewer than 5 in each split, as words."""
+    counts = [
+        np.bincount(np.asarray(target.split(split).labels), minlength=len(target.classes))
+        for split in LABELED
+        if split in target.splits
+    ]
+    most = np.max(counts, axis=0)
+    return [f"'{target.classes[k]}' ({most[k]})" for k in np.flatnonzero((most > 0) & (most < FOLDS))]
 
 
 def _probe(context: CheckContext) -> Probe | None:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from cnnaudit.checks.padding._moved_content import Grid, Size, Stimulus
-from cnnaudit.checks.padding._paired_drop import paired_drop_interval
 from cnnaudit.core.errors import UnsupportedError
 from cnnaudit.core.progress import progress
 from cnnaudit.core.statistics import proportion_p_value
+from cnnaudit.core.statistics.paired import paired_drop_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,3 +76,16 @@ def test_without_a_model_to_ask_the_probe_alone_decides():
     found = one("label_signal", make(labels, splits=("train",), images=images))
     assert found.verdict == "pass"
     assert found.p_value < 0.002
+
+
+def test_classes_that_are_too_small_are_named_and_nothing_passes():
+    from cnnaudit.checks.dataset._clean_targets import DIGITS, digit_splits, fitted_target
+    from cnnaudit.checks.dataset.label_signal import label_signal
+
+    splits = {}
+    for name, (images, labels) in digit_splits(0).items():
+        kept = np.sort(np.concatenate([np.flatnonzero(labels != 7), np.flatnonzero(labels == 7)[:3]]))
+        splits[name] = (images[kept], labels[kept])
+    found = label_signal(fitted_target("digits", splits, DIGITS))
+    assert found.verdict == "inconclusive" and found.needed_n is None
+    assert found.summary.endswith("Not judged, with fewer than 5 images: '7' (3).")

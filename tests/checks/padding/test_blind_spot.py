@@ -12,9 +12,9 @@ from torch import nn
 
 from cnnaudit.checks.padding._blind_spot_search import Version, find_blind_spot
 from cnnaudit.checks.padding._moved_content import Grid, Stimulus, grid_for, stimulus_of
-from cnnaudit.checks.padding._paired_drop import paired_drop_interval
 from cnnaudit.checks.padding.blind_spot import blind_spot, brightness_sum, steady_digits
 from cnnaudit.core.errors import ModelError, UnsupportedError
+from cnnaudit.core.statistics.paired import paired_drop_interval
 from cnnaudit.interventions import calls
 from cnnaudit.target import AuditTarget, Claims
 

@@ -120,6 +120,19 @@ def test_a_damaged_file_is_made_again(tmp_path):
     assert same(first, again)
 
 
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_damage_inside_a_file_is_made_again(tmp_path, place):
+    plan = Plan(("3",), SETTINGS, batch_size=3)
+    (first,) = atlas(target(), plan, tmp_path)
+    for path in tmp_path.rglob("*.npz"):
+        content = bytearray(path.read_bytes())
+        at = int(place * len(content))
+        content[at : at + 40] = bytes(40)
+        path.write_bytes(bytes(content))
+    (again,) = atlas(target(), plan, tmp_path)
+    assert same(first, again)
+
+
 def test_processes_do_not_change_the_images(tmp_path):
     alone, shared = (
         list(atlas(target(), Plan(("3",), SETTINGS, batch_size=3, jobs=jobs), tmp_path / str(jobs))) for jobs in (1, 2)

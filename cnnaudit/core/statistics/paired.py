@@ -1,8 +1,8 @@
-"""The interval of a change that is measured twice on the same images."""
+"""What changed between two measurements of the same images."""
 
 from __future__ import annotations
 
-from cnnaudit.core.statistics import proportion_interval
+from cnnaudit.core.statistics.proportion import proportion_interval, proportion_p_value
 
 
 def paired_drop_interval(lost: int, gained: int, n: int, confidence: float) -> tuple[float, float]:
@@ -28,3 +28,15 @@ def paired_drop_interval(lost: int, gained: int, n: int, confidence: float) -> t
         return float((one**2 + other**2 - 2 * correlation * one * other) ** 0.5)
 
     return a - b - reach(a - a_low, b_high - b), a - b + reach(a_high - a, b - b_low)
+
+
+def mcnemar_p_value(lost: int, gained: int) -> float:
+    """Exact one-sided p-value of 'not more is lost than gained': P(X >= lost), X ~ Binomial(lost + gained, 1/2).
+
+    Source: McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
+
+    Example:
+        >>> mcnemar_p_value(3, 0)
+        0.125
+    """
+    return proportion_p_value(lost, lost + gained, 0.5) if lost else 1.0
