@@ -72,13 +72,13 @@ def test_probabilities_instead_of_logits_are_refused():
     rows, labels = sure(0.8)
     found = calibration(target(np.exp(rows), labels))
     assert found.verdict == "not_applicable" and "model.outputs = 'probabilities'" in found.summary
-    declared = PixelModel(Answers(np.exp(rows)), InputSpec(1, (1, 1)), probabilities=True)
+    declared = PixelModel(Answers(np.exp(rows)), InputSpec(1, (1, 1)), outputs="probabilities")
     assert calibration(target(rows, labels, model=declared)).statistic == pytest.approx(0.1, abs=1e-5)
 
 
 def test_probabilities_outside_their_range_are_refused():
     rows, labels = sure(0.8)
-    declared = PixelModel(Answers(rows), InputSpec(1, (1, 1)), probabilities=True)
+    declared = PixelModel(Answers(rows), InputSpec(1, (1, 1)), outputs="probabilities")
     with pytest.raises(ModelError, match=r"numbers from -1\.\d+ to -0\.\d+; set model.outputs = 'logits'"):
         calibration(target(rows, labels, model=declared))
 

@@ -69,7 +69,7 @@ def random_target(model, n=40, classes=2, shape=(1, 28, 28)):
 
 
 def test_too_few_filters_classes_or_convolutions_are_not_applicable():
-    finding = check_active_filters(random_target(minimum(filters=1)))
+    finding = check_active_filters(random_target(minimum(filters=1, classes=2)))
     assert finding.verdict == "not_applicable" and "has 1 filter, a rank correlation needs 6" in finding.summary
     finding = check_active_filters(random_target(minimum(filters=8, classes=30), n=60, classes=30))
     assert finding.verdict == "not_applicable" and "fewer than two classes have 5 images" in finding.summary
