@@ -116,10 +116,11 @@ def _from_code(source: str, arguments: Mapping[str, Any], folder: Path) -> nn.Mo
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """The network without the wrappers of data parallelism and of `torch.compile`, which hide its calls and names."""
+    """The network without the wrappers of data parallelism, compilation and tracing, which hide its calls and names."""
     from torch import nn
 
-    inner = network.module if isinstance(network, nn.DataParallel) else getattr(network, "_orig_mod", network)
+    names = ("module",) if isinstance(network, nn.DataParallel) else ("_orig_mod", "_actual_script_module")
+    inner = next((getattr(network, name) for name in names if hasattr(network, name)), network)
     return plain(inner) if isinstance(inner, nn.Module) and inner is not network else network
 
 

@@ -18,7 +18,9 @@ IMAGES = torch.zeros(400, 1, 1, 1)
 
 def target(name="demo", **settings):
     splits = {"validation": (IMAGES, torch.arange(400) % 2)}
-    return AuditTarget.from_arrays(name, torch.nn.Flatten(), splits, ("a", "b"), **settings)
+    return AuditTarget.from_arrays(
+        name, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2)), splits, ("a", "b"), **settings
+    )
 
 
 def gate(id, body, **settings):

@@ -11,7 +11,12 @@ from cnnaudit.target import AuditTarget
 def target(n=90, side=40, classes=3):
     images = torch.rand(n, 1, side, side, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(n) % classes
-    return AuditTarget.from_arrays("demo", nn.Flatten(), {"train": (images, labels)}, classes=tuple("abc"[:classes]))
+    return AuditTarget.from_arrays(
+        "demo",
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, classes)),
+        {"train": (images, labels)},
+        classes=tuple("abc"[:classes]),
+    )
 
 
 def test_every_image_is_read_once_however_often_it_is_asked_for(monkeypatch):

@@ -215,3 +215,12 @@ def test_timm_models_state_their_own_input(tmp_path: Path, monkeypatch: pytest.M
         read(write(tmp_path, "timm:no_such_net", ""))
     with pytest.raises(ConfigError, match=r"input\.size: missing; expected \[height, width\]"):
         read(write(tmp_path, "two:data", ""))
+
+
+def test_a_traced_network_is_audited_as_it_is():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    images = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    split = {"validation": (images, [0, 1] * 3)}
+    traced = torch.jit.trace(network, images)
+    target = AuditTarget.from_arrays("traced", traced, split, ("a", "b"))
+    torch.testing.assert_close(target.logits(images), network(images))

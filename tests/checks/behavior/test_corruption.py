@@ -65,8 +65,9 @@ def test_standard_asks_every_image_of_every_corruption(make):
     target.model.forward = lambda images: (seen.__setitem__(0, seen[0] + len(images)), inner(images))[1]
     corruption(target, profile="standard")
     assert seen[0] == 20 + 75 * 20
+    other = make(np.arange(500) % 2, size=8, model=target.model)
     seen[0] = 0
-    corruption(make(np.arange(500) % 2, size=8, model=target.model))
+    corruption(other)
     assert seen[0] == 500 + 975
 
 

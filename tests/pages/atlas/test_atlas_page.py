@@ -28,10 +28,12 @@ from cnnaudit.target import AuditTarget
 CLASSES = ("a<b>", "tench", "c")
 
 
-def network() -> nn.Sequential:
+def network(channels: int = 1) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(1, 5, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
+        net = nn.Sequential(
+            nn.Conv2d(channels, 5, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3)
+        )
     with torch.no_grad():
         net[0].bias += 1
         net[0].bias[2] = -100
@@ -102,7 +104,7 @@ def test_a_layer_of_768_units_in_color_stays_below_25_mb():
     natural = Exemplars(
         places + 0.5, places + np.arange(4), where, places - 0.5, places, where, np.array([8, 8]), np.array(4)
     )
-    color = AuditTarget.from_arrays("n", network(), {"validation": (small, [0, 1, 2, 0])}, CLASSES)
+    color = AuditTarget.from_arrays("n", network(3), {"validation": (small, [0, 1, 2, 0])}, CLASSES)
     found = LayerAtlas(
         "0", tuple(range(units)), units, natural, "validation", np.arange(4), optima, optima, None, None, ""
     )
