@@ -67,6 +67,7 @@ def gain(
     most: int = 90,
     carriers: Callable[[Tensor], Tensor] | None = None,
     confidence: float = 0.95,
+    high_confidence: float | None = None,
     resamples: int = 1_000,
 ) -> Effect:
     """How many images of other classes become a class when they are given its cue, beyond two controls.
@@ -82,6 +83,7 @@ def gain(
         donors: images of the training split.
         most: recipients, drawn evenly from the other classes.
         carriers: images -> bool (N,); donors of class k for which it is False are left out, see `Pattern.carriers`.
+        high_confidence: of the upper bound; that all of many classes are inside needs no correction, a failure does.
         resamples: of the two bootstraps, over recipients and over donors; the wider interval counts.
 
     Raises:
@@ -127,7 +129,8 @@ def gain(
         other = ask(cue.transplant_elsewhere, given)
     else:
         other = ask(cue.transplant, third)
-    return _effect(cue.name, class_index, (treated, own, other), len(own_donors), share, rng, confidence, resamples)
+    arms, bounds = (treated, own, other), (confidence, high_confidence or confidence)
+    return _effect(cue.name, class_index, arms, len(own_donors), share, rng, bounds, resamples)
 
 
 def loss(
@@ -172,7 +175,8 @@ def loss(
         arms.append(_Arm(left, moved, chosen))
     nothing = np.full(len(taken), np.nan)
     absent = _Arm(nothing, nothing, np.full(len(taken), -1))
-    return _effect(cue.name, class_index, (arms[0], arms[1], absent), len(other), share, rng, confidence, resamples)
+    found, bounds = (arms[0], arms[1], absent), (confidence, confidence)
+    return _effect(cue.name, class_index, found, len(other), share, rng, bounds, resamples)
 
 
 def carrying(sample: Sample, class_index: int, carriers: Callable[[Tensor], Tensor] | None) -> tuple[np.ndarray, float]:
@@ -191,9 +195,8 @@ def refuse_few(found: int, what: str, cue: Cue, class_index: int) -> None:
         UnsupportedError: says how many of what there are.
     """
     if found < FEWEST:
-        raise UnsupportedError(
-            f"use of {cue.name} for class {class_index}: expected at least {FEWEST} {what}, found {found}"
-        )
+        where = f"use of {cue.name} for class {class_index}"
+        raise UnsupportedError(f"{where}: expected at least {FEWEST} {what}, found {found}")
 
 
 def evenly(labels: np.ndarray, rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -239,7 +242,7 @@ def _effect(
     donors: int,
     carriers: float,
     rng: np.random.Generator,
-    confidence: float,
+    confidences: tuple[float, float],
     resamples: int,
 ) -> Effect:
     """Treated less the larger control, with the wider of two bootstraps: over recipients, and over donors.
@@ -263,13 +266,13 @@ def _effect(
     # A bootstrap of an outcome that never occurred has no spread, though its rate may be a few percent (Jeffreys).
     rate = (shares[0] * n + 0.5) / (n + 1)
     error = max(spread, float(np.sqrt(rate * (1 - rate) / n)))
-    half = float(t.ppf((1 + confidence) / 2, max(fewest - 1, 1))) * error
+    below, above = (float(t.ppf((1 + of) / 2, max(fewest - 1, 1))) * error for of in confidences)
     return Effect(
         cue,
         class_index,
         value,
-        max(value - half, -1.0),
-        min(value + half, 1.0),
+        max(value - below, -1.0),
+        min(value + above, 1.0),
         shares[0],
         shares[1],
         shares[2],

@@ -162,6 +162,7 @@ def search(context: CheckContext, name: str) -> Judged:
                     context.generator("use", k),
                     most=recipients,
                     confidence=each.confidence,
+                    high_confidence=context.confidence,
                     resamples=context.resamples,
                 )
             except UnsupportedError as reason:
