@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+pytest_plugins = ["pytester"]  # allowed in the first conftest only
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would take them for one module
 
 

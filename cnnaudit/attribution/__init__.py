@@ -6,6 +6,7 @@ function in every order of imports. No module imports torch at its top.
 
 from __future__ import annotations
 
+from cnnaudit.attribution._attention_rollout import attention_rollout
 from cnnaudit.attribution._cam import cam, grad_cam, guided_grad_cam, last_feature_maps
 from cnnaudit.attribution._deconvnet import deconvnet, guided_backpropagation
 from cnnaudit.attribution._deeplift import deeplift
@@ -22,6 +23,7 @@ __all__ = [
     "LimeExplanation",
     "Method",
     "OcclusionMaps",
+    "attention_rollout",
     "cam",
     "deconvnet",
     "deeplift",

@@ -87,8 +87,7 @@ def _rolled(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     if not seen.matrices:
         raise UnsupportedError(
             "attention rollout needs attention between the places of the image, and this model computes none (no "
-            "square "
-            "softmax in its pass); use grad_cam or occlusion"
+            "square softmax in its pass); use grad_cam or occlusion"
         )
     sizes = sorted({matrix.shape[-1] for matrix in seen.matrices})
     if seen.windows or len(sizes) > 1:

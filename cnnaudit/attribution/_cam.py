@@ -167,8 +167,10 @@ def last_feature_maps(model: nn.Module, images: torch.Tensor) -> str:
     return _last_maps(model, images)[0]
 
 
-def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, list[Traced]]:
-    """The last call with maps, its layout, and the calls after it."""
+def _last_maps(
+    model: nn.Module, images: torch.Tensor, *, reached_only: bool = True
+) -> tuple[str, Layout, list[Traced]]:
+    """The last call with maps, its layout, and the calls after it; `reached_only`: that the class depends on."""
     made = Trace(model, one_batch(model, images)).calls()
     tokens: list[tuple[int, Layout]] = []
     for position in range(len(made) - 1, -1, -1):
@@ -178,7 +180,7 @@ def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, lis
         tokens.append((position, layout))
         if not layout.extra:
             break
-    reached = [layout.extra == 0 for _, layout in tokens]
+    reached = [layout.extra == 0 or not reached_only for _, layout in tokens]
     if tokens and not reached[0]:
         names = [made[position].name for position, _ in tokens]
         reached = _reaching(model, one_batch(model, images), names, [layout for _, layout in tokens])
@@ -192,8 +194,8 @@ def _last_maps(model: nn.Module, images: torch.Tensor) -> tuple[str, Layout, lis
 
 
 def last_token_maps(model: nn.Module, images: torch.Tensor) -> Layout:
-    """The layout of the last maps or tokens that the class depends on. Errors as in `grad_cam`."""
-    return _last_maps(model, images)[1]
+    """The layout of the last maps or tokens, whether or not the class depends on them. Errors as in `grad_cam`."""
+    return _last_maps(model, images, reached_only=False)[1]
 
 
 def _reaching(model: nn.Module, images: torch.Tensor, names: list[str], found: list[Layout]) -> list[bool]:

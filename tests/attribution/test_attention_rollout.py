@@ -25,8 +25,7 @@ def vit() -> nn.Module:
 
 
 def slow(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The patches' part of the class token's rollout, (N, 4, 4), from weights that MultiheadAttention itself "
-    "answers."""
+    """The patches' part of the class token's rollout, (N, 4, 4), from the weights that MultiheadAttention answers."""
     tokens = net._process_input(images)
     tokens = torch.cat([net.class_token.expand(len(images), -1, -1), tokens], 1) + net.encoder.pos_embedding
     rolled = [torch.eye(17) for _ in images]
@@ -56,6 +55,13 @@ def test_the_class_changes_nothing_and_must_exist() -> None:
     assert attention_rollout(net, IMAGES, 0).equal(attention_rollout(net, IMAGES, [2, 1, 0]))
     with pytest.raises(AuditError, match="class_index 3 is out of range"):
         attention_rollout(net, IMAGES, 3)
+
+
+def test_an_untrained_head_does_not_matter() -> None:
+    net = vit()
+    expected = attention_rollout(net, IMAGES)
+    nn.init.zeros_(net.heads.head.weight)  # as torchvision initializes it: no class depends on any place
+    assert attention_rollout(net, IMAGES).equal(expected)
 
 
 def test_models_without_attention_over_the_image_are_refused_with_the_reason() -> None:

@@ -64,7 +64,7 @@ def expected_accuracy(
         >>> confidence = np.linspace(0.5, 1, 101)
         >>> found = expected_accuracy(confidence, confidence > 0.6, confidence, np.random.default_rng(0))
         >>> round(found.accuracy, 2)
-        0.8
+        0.79
     """
     drawn = []
     for _ in range(500):

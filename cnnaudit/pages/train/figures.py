@@ -51,7 +51,12 @@ def confusions(counts: np.ndarray, classes: Sequence[str], most: int = 10) -> li
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [tuple(int(k) for k in np.unravel_index(place, counts.shape)) for place in order]
     return [
-        [classes[row], classes[column], int(counts[row, column]), round(counts[row, column] / counts[row].sum(), 4)]
+        [
+            classes[row],
+            classes[column],
+            int(counts[row, column]),
+            round(float(counts[row, column] / counts[row].sum()), 4),
+        ]
         for row, column in pairs
         if wrong[row, column]
     ]

@@ -26,12 +26,14 @@ class Box:
 
 
 def boxes(flow: Dataflow, most: int = MOST) -> list[Box]:
-    """The boxes of a network: its calls, or its modules at the greatest depth at which there are at most `most`.
+    """The boxes of a network: its input, and its calls or, where these are more than `most`, its modules.
+
+    The modules are those at the greatest depth at which there are at most `most`.
 
     Example:
         >>> flow = Dataflow((Node("a.b", "relu", (1, 2), 0), Node("a.c", "relu", (1, 2), 0)), (("a.b", "a.c"),))
         >>> [box.name for box in boxes(flow, most=1)]
-        ['a']
+        ['input', 'a']
     """
     depth = max(node.name.count(".") for node in flow.nodes) + 1
     owners = {node.name: node.name for node in flow.nodes}
